@@ -1,0 +1,368 @@
+"""`weft.function`: Python run once on symbolic inputs, kept as one program with its state.
+
+Variables that the Python reads become inputs of the program, those it assigns become outputs, and
+the buffers of the latter are donated. No list of them is kept by hand.
+"""
+
+from __future__ import annotations
+
+import functools
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+from weakref import WeakKeyDictionary, ref
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from weft.engine import explain
+from weft.engine.graph import Graph, evaluate, graph_instr
+from weft.engine.program import donatable, separate
+from weft.engine.spec import Spec, spec_of
+from weft.engine.tensor import ArrayLike, Tensor, as_tensor
+from weft.engine.trace import SymbolicTrace, emit, flush, isolated, state
+from weft.engine.variable import Variable, set_value, trainable_version
+
+__all__ = ["Function", "Program", "function"]
+
+
+def _is_leaf(x: Any) -> bool:
+    return x is None
+
+
+class Program:
+    """One compiled specialisation of a function.
+
+    Attributes:
+        signature: what it was traced for, as text.
+        reads: the variables that it reads, those that it assigns included.
+        writes: the variables that it assigns; their buffers are donated.
+    """
+
+    def __init__(self, function: Function, tree: Any, leaves: list[Any], dynamic: list[bool]):
+        self.name = function.name
+        parent = state.trace
+        trace = SymbolicTrace(parent, embeds_numbers=True)
+        with isolated(trace):
+            full = [
+                trace.placeholder(as_tensor(leaf).spec, "argument") if d else leaf
+                for d, leaf in zip(dynamic, leaves, strict=True)
+            ]
+            args, kwargs = jax.tree.unflatten(tree, full)
+            result = function.python(*args, **kwargs)
+            flat, self.out_tree = jax.tree.flatten(result, is_leaf=_is_leaf)
+            # What is no tensor is returned as it is at every call.
+            self.constants = [None if isinstance(x, ArrayLike) else x for x in flat]
+            self.is_tensor = [isinstance(x, ArrayLike) for x in flat]
+            outs = [as_tensor(x) for x in flat if isinstance(x, ArrayLike)]
+            slots = [trace.slot(x) for x in outs]
+        # In the order of the inputs, which `_take` and `run` rely on.
+        self.writes = [
+            leaf
+            for leaf, kind in zip(trace.leaves, trace.kinds, strict=True)
+            if kind == "variable" and id(leaf) in trace.written
+        ]
+        news = [trace.current[id(v)] for v in self.writes]
+        slots += [trace.slot(t) for t in news]
+        self.n_results = len(outs)
+        self.reads = list(trace.variables.values())
+        numbers = [
+            (k, leaf._value)
+            for k, (leaf, kind) in enumerate(zip(trace.leaves, trace.kinds, strict=True))
+            if kind == "number"
+        ]
+        self.graph = Graph.of(
+            trace.nodes, len(trace.leaves), slots, [t.spec for t in (*outs, *news)], numbers
+        )
+        self.lines = trace.lines
+        self.n_args = sum(dynamic)
+        self.signature = _describe(leaves, dynamic)
+        self._wire(trace)
+        self._jit = self._compile()
+        self._first = True
+        self._lock = threading.Lock()
+
+    def _wire(self, trace: SymbolicTrace) -> None:
+        """Positions of the program's inputs: arguments first, then by kind."""
+        self.in_specs: list[Spec] = []
+        self.captures: list[tuple[int, Tensor]] = []
+        self.read_only: list[tuple[int, Variable]] = []
+        self.donated: list[tuple[int, Variable]] = []
+        position = 0
+        self.slots: list[int] = []
+        for k, (leaf, kind) in enumerate(zip(trace.leaves, trace.kinds, strict=True)):
+            if kind == "number":
+                continue
+            self.slots.append(-1 - k)
+            self.in_specs.append(leaf.spec)
+            if kind == "capture":
+                self.captures.append((position, leaf))
+            elif kind == "variable":
+                written = id(leaf) in trace.written
+                (self.donated if written else self.read_only).append((position, leaf))
+            position += 1
+        self.n_inputs = position
+
+    def _compile(self) -> Any:
+        graph, slots = self.graph, self.slots
+
+        def program(*arrays: Any) -> list[Any]:
+            env: dict[int, Any] = {-1 - k: value for k, value in graph.numbers}
+            env.update(zip(slots, arrays, strict=True))
+            return separate(evaluate(graph.nodes, env, graph.outputs), arrays)
+
+        program.__name__ = self.name
+        by_slot = {-1 - slot: k for k, slot in enumerate(slots)}
+        wanted = [-1 - slots[position] for position, _ in self.donated]
+        donate = donatable(graph.nodes, graph.outputs, wanted)
+        return jax.jit(program, donate_argnums=tuple(by_slot[k] for k in donate))
+
+    def run(self, arguments: list[Any]) -> Any:
+        """Run on arrays, with nothing pending and no tape recording; variables are updated."""
+        arrays: list[Any] = [*arguments, *([None] * (self.n_inputs - self.n_args))]
+        for position, captured in self.captures:
+            arrays[position] = captured.array()
+        for position, variable in self.read_only:
+            value = variable._tensor._value
+            arrays[position] = variable._tensor.array() if value is None else value
+        with self._lock:
+            news = self._take(arrays)
+            began = time.perf_counter()
+            try:
+                outs = self._jit(*arrays)
+            except BaseException:
+                for position, variable in self.donated:
+                    variable._hold(Tensor(arrays[position], variable.spec))
+                raise
+            n = self.n_results
+            for tensor, value in zip(news, outs[n:], strict=True):
+                tensor._value = value
+                tensor._trace = None
+        if self._first:
+            self._first = False
+            nodes = [node for _, node in self.graph.nodes]
+            seconds = time.perf_counter() - began
+            explain.compiled(self.name, nodes, self.lines, arrays, seconds)
+        specs = self.graph.out_specs
+        return self._restore([Tensor(outs[k], specs[k]) for k in range(n)])
+
+    def _take(self, arrays: list[Any]) -> list[Tensor]:
+        """Put the values of the variables to be donated into `arrays`, and new tensors in place.
+
+        A thread that reads such a variable meanwhile waits for the new value (`materialize`).
+        """
+        news = []
+        for position, variable in self.donated:
+            value = variable._tensor.array()
+            new = Tensor.__new__(Tensor)
+            new.spec = variable.spec
+            new._value = None
+            new._trace = self  # type: ignore[assignment]
+            new._slot = 0
+            new._owner = variable._weak
+            holder = ref(variable._tensor)
+            variable._tensor = new
+            if holder() is not None:  # a reader still holds the value that goes away
+                value = jnp.array(value, copy=True)
+            arrays[position] = value
+            news.append(new)
+        return news
+
+    lazy = True
+
+    def materialize(self, tensor: Tensor) -> None:
+        """Wait until the run that computes a variable's next value has been dispatched."""
+        with self._lock:
+            pass
+
+    def record(self, arguments: list[Tensor]) -> Any:
+        """Add one node that calls this program to the current trace."""
+        trace = state.trace
+        operands: list[Any] = [*arguments, *([None] * (self.n_inputs - self.n_args))]
+        for position, captured in self.captures:
+            operands[position] = captured
+        for position, variable in (*self.read_only, *self.donated):
+            operands[position] = trace.read(variable)
+        specs = tuple(t.spec for t in operands)
+        instr = graph_instr(self.graph, specs, self.name)
+        outs = emit(trace, instr, [trace.slot(t) for t in operands])
+        for variable, value in zip(self.writes, outs[self.n_results :], strict=True):
+            set_value(variable, value)
+        if state.eager:
+            flush()
+        return self._restore(outs[: self.n_results])
+
+    def _restore(self, tensors: list[Tensor]) -> Any:
+        given = iter(tensors)
+        flat = [
+            next(given) if tensor else constant
+            for tensor, constant in zip(self.is_tensor, self.constants, strict=True)
+        ]
+        return jax.tree.unflatten(self.out_tree, flat)
+
+    def _structs(self) -> list[Any]:
+        return [spec.struct for spec in self.in_specs]
+
+    def as_text(self, optimized: bool = False) -> str:
+        """The program: StableHLO, or XLA's own after its optimisations."""
+        lowered = self._jit.lower(*self._structs())
+        return str(lowered.compile().as_text() if optimized else lowered.as_text())
+
+    def cost_analysis(self) -> dict[str, float]:
+        """XLA's estimates ("flops", "bytes accessed", ...) for one run."""
+        return dict(self._jit.lower(*self._structs()).compile().cost_analysis() or {})
+
+    def memory_analysis(self) -> Any:
+        """XLA's account of argument, output, temporary and aliased bytes."""
+        return self._jit.lower(*self._structs()).compile().memory_analysis()
+
+    def __repr__(self) -> str:
+        return (
+            f"<weft.Program {self.name}({self.signature}): {len(self.graph.nodes)} operations, "
+            f"reads {len(self.reads)} variables, assigns {len(self.writes)}>"
+        )
+
+
+class Function:
+    """A Python function run as one compiled program; see `weft.function`."""
+
+    def __init__(self, python: Callable[..., Any], name: str | None = None) -> None:
+        self.python = python
+        self.name = name or getattr(python, "__name__", "function").strip("<>")
+        self._programs: dict[Any, Program] = {}
+        self._bound: WeakKeyDictionary[Any, Function] = WeakKeyDictionary()
+        functools.update_wrapper(self, python, updated=())
+
+    @property
+    def programs(self) -> list[Program]:
+        """What was compiled so far, one entry for each signature."""
+        return list(self._programs.values())
+
+    def __get__(self, instance: Any, owner: Any = None) -> Any:
+        if instance is None:
+            return self
+        bound = self._bound.get(instance)
+        if bound is None:
+            weak = ref(instance)  # the instance's own cache entry must not keep it alive
+            python = self.python
+
+            def method(*args: Any, **kwargs: Any) -> Any:
+                return python(weak(), *args, **kwargs)
+
+            bound = self._bound[instance] = Function(method, self.name)
+        return bound
+
+    def program_for(self, *args: Any, **kwargs: Any) -> Program:
+        """The program for these arguments, traced if it is new; nothing is run."""
+        return self._find(args, kwargs)[0]
+
+    def _find(self, args: Any, kwargs: Any) -> tuple[Program, list[Any], list[bool]]:
+        leaves, tree = jax.tree.flatten((args, kwargs), is_leaf=_is_leaf)
+        parts: list[Any] = [tree, trainable_version()]
+        dynamic = []
+        for k, leaf in enumerate(leaves):
+            kind = leaf.__class__
+            if kind is Tensor:
+                parts.append(leaf.spec)
+                dynamic.append(True)
+            elif kind is np.ndarray or kind is float or isinstance(leaf, jax.Array | np.generic):
+                leaves[k] = tensor = (
+                    Tensor(leaf) if isinstance(leaf, jax.Array) else as_tensor(leaf)
+                )
+                parts.append(tensor.spec)
+                dynamic.append(True)
+            else:
+                parts.append((kind, leaf))
+                dynamic.append(False)
+        key = tuple(parts)
+        try:
+            program = self._programs.get(key)
+        except TypeError as error:
+            odd = [type(x).__name__ for x, d in zip(leaves, dynamic, strict=True) if not d]
+            raise TypeError(
+                f"weft.function {self.name!r}: arguments that are no tensors, arrays or floats are "
+                f"part of the signature and must be hashable; got {odd}."
+            ) from error
+        if program is None:
+            flush()
+            program = self._programs[key] = Program(self, tree, leaves, dynamic)
+        return program, leaves, dynamic
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        program, leaves, dynamic = self._find(args, kwargs)
+        tensors = [leaf for leaf, d in zip(leaves, dynamic, strict=True) if d]
+        trace = state.trace
+        if not trace.lazy or state.tapes or state.eager:
+            return program.record(tensors)
+        if trace.nodes:
+            flush()
+        return program.run([t.array() for t in tensors])
+
+    def run_arrays(self, *nest: Any) -> Any:
+        """Call on nests of NumPy or JAX arrays that nobody writes to again (nothing is copied)."""
+        leaves, tree = jax.tree.flatten((nest, {}), is_leaf=_is_leaf)
+        key = (tree, trainable_version(), *[None if x is None else spec_of(x) for x in leaves])
+        program = self._programs.get(key)
+        if program is None:
+            flush()
+            tensors = [None if x is None else Tensor(x) for x in leaves]
+            dynamic = [x is not None for x in leaves]
+            program = self._programs[key] = Program(self, tree, tensors, dynamic)
+        elif state.trace.nodes:
+            flush()
+        return program.run([x for x in leaves if x is not None])
+
+    def __repr__(self) -> str:
+        return f"<weft.function {self.name}, {len(self._programs)} programs>"
+
+
+def _describe(leaves: list[Any], dynamic: list[bool]) -> str:
+    parts = []
+    for leaf, d in zip(leaves, dynamic, strict=True):
+        parts.append(repr(leaf.spec) if d else repr(leaf)[:40])
+    return ", ".join(parts)
+
+
+def function(
+    python: Callable[..., Any] | None = None,
+    *,
+    name: str | None = None,
+    jit_compile: bool | None = None,
+    reduce_retracing: bool = False,
+    autograph: bool = True,
+) -> Any:
+    """Compile a Python function, with the state it uses, into one program for each signature.
+
+    The Python runs once for each signature: the structure of the arguments, the shapes and dtypes
+    of tensors, arrays and floats among them, and the values of all other arguments (ints, bools,
+    strings, objects). Floats are inputs of the program: another value compiles nothing. Variables
+    may be read and assigned freely.
+
+    Args:
+        python: the function.
+        name: its name in messages.
+        jit_compile, reduce_retracing, autograph: accepted for TensorFlow's sake; every program is
+            compiled by XLA, and Python's own `if` and `while` work on Python values only.
+
+    Returns:
+        A callable with `programs` (what was compiled) and `program_for(*args)`.
+
+    Raises:
+        ValueNeededError: on a call whose Python asks for a tensor's value; the line is named.
+
+    Example:
+        >>> import weft
+        >>> total = weft.Variable(0.0)
+        >>> @weft.function
+        ... def add(x):
+        ...     return total.assign_add(x).value
+        >>> float(add(2.0)), float(add(3.0)), len(add.programs)
+        (2.0, 5.0, 1)
+    """
+    if python is None:
+        return lambda f: function(f, name=name)
+    if not callable(python):
+        raise TypeError(f"weft.function needs a callable, got {type(python).__name__}.")
+    return Function(python, name)

@@ -1,0 +1,242 @@
+"""Operations: pure JAX functions with a name, lifted so that a call records a node."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+
+from weft.engine.errors import ShapeError, ValueNeededError
+from weft.engine.spec import Spec, spec
+from weft.engine.tensor import ArrayLike, holds_tensor
+from weft.engine.trace import record
+
+__all__ = ["Instr", "Op", "op"]
+
+
+class Instr:
+    """An operation with its static parameters and operand specs: what a node points at.
+
+    `fn` takes the operands' arrays and returns a tuple of arrays. `gradient` is set on the nodes
+    that tapes make (see `weft.engine.gradient`).
+    """
+
+    __slots__ = (
+        "_jitted",
+        "differentiable",
+        "fn",
+        "gradient",
+        "in_specs",
+        "name",
+        "out_specs",
+        "single",
+        "tree",
+        "vjp_fn",
+    )
+
+    def __init__(
+        self,
+        name: str,
+        fn: Callable[..., tuple[Any, ...]],
+        in_specs: tuple[Spec, ...],
+        out_specs: tuple[Spec, ...],
+        *,
+        tree: Any = None,
+        single: bool = False,
+        differentiable: bool = True,
+        gradient: Any = None,
+        vjp_fn: Callable[..., tuple[Any, ...]] | None = None,
+    ) -> None:
+        self.name = name
+        self.fn = fn
+        self.in_specs = in_specs
+        self.out_specs = out_specs
+        self.tree = tree
+        self.single = out_specs[0] if single else None
+        self.differentiable = differentiable
+        self.gradient = gradient
+        self.vjp_fn = vjp_fn or fn  # what reverse mode differentiates in its place
+        self._jitted: Any = None
+
+    @property
+    def jitted(self) -> Callable[..., tuple[Any, ...]]:
+        """`fn` compiled by itself, for running op by op."""
+        if self._jitted is None:
+            self._jitted = jax.jit(self.fn)
+        return self._jitted
+
+    def unflatten(self, flat: list[Any]) -> Any:
+        """The outputs in the structure that the operation returns them in."""
+        return tuple(flat) if self.tree is None else jax.tree.unflatten(self.tree, flat)
+
+    def __repr__(self) -> str:
+        return f"{self.name}({', '.join(map(repr, self.in_specs))})"
+
+
+# Keyword arguments of these types are static without a further look.
+_PLAIN = frozenset([int, float, bool, str, bytes, type(None), type])
+
+
+class Op:
+    """A pure JAX function that weft records.
+
+    Positional arguments are the operands: tensors, variables, arrays, numbers, or nests of them.
+    Keyword arguments are static parameters (hashable), unless they hold a tensor.
+    """
+
+    def __init__(
+        self,
+        fn: Callable[..., Any],
+        name: str | None = None,
+        *,
+        differentiable: bool = True,
+        vjp_fn: Callable[..., Any] | None = None,
+    ) -> None:
+        self.fn = fn
+        self.name = name or getattr(fn, "__name__", "op").strip("_<>")
+        self.differentiable = differentiable
+        self.vjp_fn = vjp_fn
+        self.instrs: dict[tuple[Any, ...], Instr] = {}
+        self.shaped: dict[Any, Op] = {}  # (structure, static leaves) -> op on flat operands
+        self.__doc__ = getattr(fn, "__doc__", None)
+        self.__name__ = self.name
+        self.__wrapped__ = fn
+
+    def __call__(self, *operands: Any, **params: Any) -> Any:
+        for value in params.values():
+            if value.__class__ not in _PLAIN and not _static(value):
+                return self._structured(operands, params)
+        for value in operands:
+            if value.__class__ in _STRUCTURED:
+                return self._structured(operands, params)
+        return record(self, tuple(params.items()), operands)
+
+    def _structured(self, operands: tuple[Any, ...], params: dict[str, Any]) -> Any:
+        """A call with nests, tensors by keyword, or static positional arguments."""
+        leaves, tree = jax.tree.flatten((operands, params), is_leaf=lambda x: x is None)
+        dynamic = [_dynamic(leaf) for leaf in leaves]
+        # A keyword's plain number is static; a positional one is an operand.
+        first_param = len(jax.tree.leaves(operands, is_leaf=lambda x: x is None))
+        for i in range(first_param, len(leaves)):
+            dynamic[i] = dynamic[i] and leaves[i].__class__ not in _PLAIN
+        static = tuple(None if d else leaf for d, leaf in zip(dynamic, leaves, strict=True))
+        key = (tree, tuple(dynamic), static)
+        try:
+            flat_op = self.shaped.get(key)
+        except TypeError as error:
+            raise TypeError(
+                f"weft.op {self.name!r}: a static argument must be hashable, got "
+                f"{[type(s).__name__ for s in static if s is not None]}. Pass arrays as "
+                "positional arguments, and lists as tuples."
+            ) from error
+        if flat_op is None:
+            fn = self.fn
+
+            def rebuilt(*arrays: Any) -> Any:
+                values = iter(arrays)
+                full = [next(values) if d else s for d, s in zip(dynamic, static, strict=True)]
+                args, kwargs = jax.tree.unflatten(tree, full)
+                return fn(*args, **kwargs)
+
+            flat_op = Op(rebuilt, self.name, differentiable=self.differentiable)
+            self.shaped[key] = flat_op
+        return record(
+            flat_op, (), [leaf for d, leaf in zip(dynamic, leaves, strict=True) if d]
+        )
+
+    def infer(self, signature: tuple[Any, ...]) -> Instr:
+        """Make and remember the instruction of a signature: (params, *operand specs)."""
+        params, *specs = signature
+        kwargs = dict(params)
+        fn = self.fn
+        trees: list[Any] = []
+
+        def flat(*arrays: Any) -> tuple[Any, ...]:
+            leaves, tree = jax.tree.flatten(fn(*arrays, **kwargs))
+            trees[:] = [tree]
+            return tuple(leaves)
+
+        try:
+            made = jax.eval_shape(flat, *[s.struct for s in specs])
+        except (ValueNeededError, ShapeError, NotImplementedError):
+            raise
+        except (TypeError, ValueError, IndexError, ZeroDivisionError, AssertionError) as error:
+            raise _shape_error(self.name, specs, kwargs, error) from error
+        outs = tuple(spec(tuple(o.shape), o.dtype, o.weak_type) for o in made)
+        tree = trees[0]
+        instr = Instr(
+            self.name,
+            flat,
+            tuple(specs),
+            outs,
+            tree=tree,
+            single=tree == _LEAF,
+            differentiable=self.differentiable,
+            vjp_fn=None if self.vjp_fn is None else _flattened(self.vjp_fn, kwargs),
+        )
+        self.instrs[signature] = instr
+        return instr
+
+    def __repr__(self) -> str:
+        return f"<weft.op {self.name}>"
+
+
+_LEAF = jax.tree.structure(0)
+_STRUCTURED = frozenset([list, tuple, dict, str, bytes, type(None)])
+
+
+def _flattened(fn: Callable[..., Any], kwargs: dict[str, Any]) -> Callable[..., tuple[Any, ...]]:
+    return lambda *arrays: tuple(jax.tree.leaves(fn(*arrays, **kwargs)))
+
+
+def _static(value: Any) -> bool:
+    if isinstance(value, ArrayLike | jax.Array) or type(value).__module__ == "numpy":
+        return isinstance(value, type) or (hasattr(value, "itemsize") and not hasattr(value, "shape"))
+    if isinstance(value, list | dict):
+        return False
+    if isinstance(value, tuple):
+        return not holds_tensor(value)
+    return True
+
+
+def _dynamic(leaf: Any) -> bool:
+    if isinstance(leaf, ArrayLike | jax.Array | bool | int | float | complex):
+        return True
+    return hasattr(leaf, "__array__") and not isinstance(leaf, type)
+
+
+def _shape_error(
+    name: str, specs: list[Spec], params: dict[str, Any], error: Exception
+) -> ShapeError:
+    operands = ", ".join(f"{s.dtype.name}{list(s.shape)}" for s in specs)
+    options = "".join(f", {k}={v!r}" for k, v in params.items() if not callable(v))
+    reason = str(error).split("\n--")[0].strip() or type(error).__name__
+    return ShapeError(f"{name}({operands}{options}): {reason}")
+
+
+def op(fn: Callable[..., Any] | None = None, *, name: str | None = None) -> Any:
+    """Lift a pure JAX function to a weft operation.
+
+    The result takes tensors, variables, arrays and numbers where `fn` takes JAX arrays, and works
+    in the plain loop, under `fit`, in `weft.function` and under tapes. `fn` may use any JAX:
+    einsums, Pallas kernels, `jax.custom_vjp` functions.
+
+    Args:
+        fn: a function of JAX arrays (or nests of them) that returns an array or a nest of arrays.
+            Its positional arguments are operands, numbers among them: a changed number compiles
+            nothing anew. Its keyword arguments are static, unless they hold a tensor.
+        name: the name in messages; the function's own by default.
+
+    Example:
+        >>> import jax.numpy as jnp, weft
+        >>> outer = weft.op(lambda x, y: jnp.einsum("i,j->ij", x, y), name="outer")
+        >>> outer([1.0, 2.0], [3.0, 4.0]).shape
+        (2, 2)
+
+    Raises:
+        ShapeError: on a call whose shapes or dtypes `fn` refuses, at the caller's line.
+    """
+    if fn is None:
+        return lambda function: Op(function, name)
+    return Op(fn, name)

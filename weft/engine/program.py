@@ -1,0 +1,248 @@
+"""Programs: pending work, compiled once for each structure and run with its buffers donated."""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict
+from collections.abc import Sequence
+from typing import Any
+from weakref import ref
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from weft.engine import explain
+from weft.engine.gradient import Node
+from weft.engine.graph import evaluate
+from weft.engine.tensor import Tensor
+from weft.engine.trace import LazyTrace, open_tapes, state
+
+__all__ = ["donatable", "run_pending", "run_snapshot", "separate"]
+
+
+class _Programs:
+    """The cache of lazy programs, and its guard against structure that never settles.
+
+    Each new structure raises the pressure and each known one lowers it. Above the limit a new
+    structure is run op by op, and compiled only when it comes a second time.
+    """
+
+    LIMIT = 64  # new structures in excess of known ones
+    SIZE = 4096  # programs kept, the least recently used dropped first
+
+    def __init__(self) -> None:
+        self.kept: OrderedDict[Any, Any] = OrderedDict()
+        self.waiting: OrderedDict[Any, None] = OrderedDict()
+        self.pressure = 0
+
+    def find(self, key: Any) -> Any:
+        """The program of a structure; "new" when it is to be compiled, None to run op by op."""
+        program = self.kept.get(key)
+        if program is not None:
+            if self.pressure:
+                self.pressure -= 1
+            return program
+        if self.pressure >= self.LIMIT:
+            if key not in self.waiting:
+                self.waiting[key] = None
+                if len(self.waiting) > self.SIZE:
+                    self.waiting.popitem(last=False)
+                return None
+            del self.waiting[key]
+        else:
+            self.pressure += 1
+        return "new"
+
+    def keep(self, key: Any, program: Any) -> None:
+        """Remember a compiled program."""
+        self.kept[key] = program
+        if len(self.kept) > self.SIZE:
+            self.kept.popitem(last=False)
+
+
+programs = _Programs()
+
+
+def run_pending(trace: LazyTrace) -> None:
+    """Run a trace of this thread and give its living tensors their values."""
+    fresh = LazyTrace()
+    if state.trace is trace:
+        tapes = state.tapes
+        state.trace = fresh
+    else:
+        for k, (outer, tapes) in enumerate(state.enclosing):
+            if outer is trace:
+                state.enclosing[k] = (fresh, tapes)
+                break
+    for tape in tapes:
+        tape.move(trace, fresh)
+    with trace.lock:
+        _run(trace)
+
+
+def _run(trace: LazyTrace) -> None:
+    live: list[Tensor] = []
+    slots: list[int] = []
+    for slot, weak in enumerate(trace.refs):
+        tensor = weak()
+        if tensor is not None:
+            live.append(tensor)
+            slots.append(slot)
+    for weak, slot in trace.aliases:
+        tensor = weak()
+        if tensor is not None:
+            live.append(tensor)
+            slots.append(slot)
+    held = bool(open_tapes(trace))
+    if live:
+        arrays = [_on_device(leaf) for leaf in trace.leaves]
+        replaced = [] if held else _replaced(trace)
+        kept = list(trace.leaves) if held else []
+        if not held:
+            trace.leaves.clear()
+            trace.history.clear()
+        donate = []
+        for k, weak_leaf, variable in replaced:
+            if weak_leaf() is not None:  # somebody still holds the value that goes away
+                arrays[k] = jnp.array(arrays[k], copy=True)
+            donate.append(k)
+        try:
+            outs = _execute(trace, arrays, tuple(slots), tuple(donate))
+        except BaseException:
+            # The update did not happen: the variables keep the values that they had.
+            for k, _, variable in replaced:
+                if not getattr(arrays[k], "is_deleted", bool)():
+                    variable._hold(Tensor(arrays[k]))
+            trace.leaves[:] = kept or [Tensor(array) for array in arrays]
+            raise
+        for tensor, value in zip(live, outs, strict=True):
+            tensor._value = value
+            if not held:
+                tensor._trace = None
+    if held:
+        trace.sealed = True
+    else:
+        trace.nodes = []
+        trace.leaves = []
+        trace.refs = []
+
+
+def _replaced(trace: LazyTrace) -> list[tuple[int, Any, Any]]:
+    """Leaves that are a variable's former value: (input, weak reference, variable)."""
+    found = []
+    for k, leaf in enumerate(trace.leaves):
+        if leaf._owner is not None:
+            variable = leaf._owner()
+            if variable is not None:
+                now = variable._tensor
+                if now is not leaf and now._value is None and now._trace is trace:
+                    found.append((k, ref(leaf), variable))
+    return found
+
+
+_platform: str | None = None
+
+
+def _on_device(leaf: Tensor) -> Any:
+    """A leaf's array. A host array is moved once on an accelerator; a CPU program reads it."""
+    value = leaf._value
+    if value is None:
+        value = leaf.array()
+    if value.__class__ is np.ndarray:
+        global _platform
+        if _platform is None:
+            _platform = jax.default_backend()
+        if _platform != "cpu":
+            value = leaf._value = jax.device_put(value)
+    return value
+
+
+def _execute(
+    trace: LazyTrace, arrays: list[Any], slots: tuple[int, ...], donate: tuple[int, ...]
+) -> Sequence[Any]:
+    nodes = tuple(trace.nodes)
+    key = (nodes, slots, donate)
+    program = None if state.eager else programs.find(key)
+    if program is None:
+        env = {-1 - k: jnp.asarray(a) for k, a in enumerate(arrays)}
+        return _distinct(evaluate(_numbered(nodes), env, slots, eager=True), list(env.values()))
+    if program != "new":
+        return program(*arrays)
+    program = _compile(nodes, len(arrays), slots, donate)
+    began = time.perf_counter()
+    outs = program(*arrays)
+    programs.keep(key, program)
+    explain.compiled("pending work", nodes, trace.lines, arrays, time.perf_counter() - began)
+    return outs
+
+
+def _numbered(nodes: Sequence[Node]) -> list[tuple[int, Node]]:
+    first = 0
+    numbered = []
+    for node in nodes:
+        numbered.append((first, node))
+        first += len(node[0].out_specs)
+    return numbered
+
+
+def _compile(
+    nodes: tuple[Node, ...], n_inputs: int, slots: tuple[int, ...], donate: tuple[int, ...]
+) -> Any:
+    numbered = _numbered(nodes)
+
+    def step(*arrays: Any) -> list[Any]:
+        env = {-1 - k: array for k, array in enumerate(arrays)}
+        return separate(evaluate(numbered, env, slots), arrays)
+
+    return jax.jit(step, donate_argnums=donatable(numbered, slots, donate))
+
+
+def donatable(
+    nodes: Sequence[tuple[int, Node]], slots: Sequence[int], donate: Sequence[int]
+) -> tuple[int, ...]:
+    """Those of the inputs `donate` that the outputs depend on (JAX warns about the others)."""
+    needed = set(slots)
+    for first, node in reversed(nodes):
+        if any(s in needed for s in range(first, first + len(node[0].out_specs))):
+            needed.update(node[1:])
+    return tuple(k for k in donate if -1 - k in needed)
+
+
+def separate(outs: Sequence[Any], inputs: Sequence[Any]) -> list[Any]:
+    """Outputs of a program under trace, such that no two share a buffer with each other or an input.
+
+    A variable's buffer is its own: donating it must not take another tensor's value away.
+    """
+    seen = {id(value) for value in inputs}
+    result = []
+    for value in outs:
+        if id(value) in seen or not isinstance(value, jax.Array):
+            value = jnp.array(value, copy=True)
+        seen.add(id(value))
+        result.append(value)
+    return result
+
+
+_distinct = separate
+
+
+def run_snapshot(trace: LazyTrace, tensor: Tensor) -> None:
+    """Compute one tensor of another thread's trace, leaving the trace as it is.
+
+    Recording takes no lock, so the trace may grow meanwhile. Its leaves are held here while they
+    are read, so that the owner, running it at the same time, donates copies.
+    """
+    with trace.lock:
+        if tensor._value is not None:
+            return
+        nodes = tuple(trace.nodes)
+        leaves = list(trace.leaves)
+        slot = tensor._slot
+        arrays = [_on_device(leaf) for leaf in leaves]
+        key = (nodes, (slot,), (), "snapshot")
+        program = programs.kept.get(key)
+        if program is None:
+            program = _compile(nodes, len(arrays), (slot,), ())
+            programs.keep(key, program)
+        (tensor._value,) = program(*arrays)

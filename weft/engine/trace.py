@@ -1,0 +1,342 @@
+"""Recording: every operation on a thread becomes a node of that thread's current trace.
+
+Values are named by slots. The inputs of a trace have the slots -1, -2, ... in the order of their
+first use; the outputs of its nodes 0, 1, 2, ... in the order of recording. A node is the tuple
+`(instr, slot, slot, ...)`, so the list of nodes *is* the structure: hashing it finds the program.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+from weakref import ref
+
+from weft.engine.errors import ValueNeededError, user_line
+from weft.engine.spec import Spec
+from weft.engine.tensor import ArrayLike, Tensor, as_tensor, leaked
+
+if TYPE_CHECKING:
+    from weft.engine.op import Instr, Op
+    from weft.engine.variable import Variable
+
+__all__ = ["LazyTrace", "SymbolicTrace", "Trace", "boundary", "emit", "flush", "isolated", "record", "state"]
+
+
+class Trace:
+    """Nodes in the order of recording, the tensors that they read, and those that they made."""
+
+    lazy = False
+    embeds_numbers = False
+
+    def __init__(self, parent: Trace | None = None) -> None:
+        self.parent = parent
+        self.nodes: list[tuple[Any, ...]] = []
+        self.size = 0
+        self.refs: list[ref[Tensor]] = []  # slot -> the tensor made for it
+        self.aliases: list[tuple[ref[Tensor], int]] = []  # further tensors of a slot
+        self.leaves: list[Any] = []  # input k has slot -1 - k
+        self.leaf_slots: dict[int, int] = {}  # id of a leaf -> slot
+        self.tapes: list[ref[Any]] = []  # tapes that recorded nodes of this trace
+        self.history: dict[int, list[Tensor]] = {}  # id of a variable -> values a tape saw it hold
+        self.lines: list[str] | None = [] if _State.lines else None
+
+    # A leaf is remembered by id; `leaves` keeps it alive, so the id cannot be taken by another.
+    def leaf(self, tensor: Tensor) -> int:
+        """The input slot of a tensor made elsewhere."""
+        slot = self.leaf_slots.get(id(tensor))
+        if slot is None:
+            if tensor._value is None:
+                self._check_foreign(tensor)
+            self.leaves.append(tensor)
+            slot = self.leaf_slots[id(tensor)] = -len(self.leaves)
+        return slot
+
+    def _check_foreign(self, tensor: Tensor) -> None:
+        """Another trace's uncomputed tensor: an enclosing trace's is captured, none else is."""
+        trace = self.parent
+        while trace is not None:
+            if tensor._trace is trace:
+                return
+            trace = trace.parent
+        assert tensor._trace is not None
+        tensor._trace.materialize(tensor)
+
+    def read(self, variable: Variable) -> Tensor:
+        """The value of a variable at this point of the trace."""
+        raise NotImplementedError
+
+    def write(self, variable: Variable, value: Tensor) -> None:
+        """Make `value`, which belongs to the variable alone, its value from here on."""
+        raise NotImplementedError
+
+    def boundary(self, key: Any) -> None:
+        """`key` (a variable, a model) begins again: pending work of the last round may run."""
+
+    def materialize(self, tensor: Tensor) -> None:
+        """Compute the value of one of this trace's tensors."""
+        raise NotImplementedError
+
+    def slot_of(self, tensor: Tensor) -> int | None:
+        """The slot of a tensor in this trace, if it has one."""
+        if tensor._trace is self:
+            return tensor._slot
+        return self.leaf_slots.get(id(tensor))
+
+    def slot(self, tensor: Tensor) -> int:
+        """The slot of a tensor in this trace; it becomes an input if it has none."""
+        found = self.slot_of(tensor)
+        return self.leaf(tensor) if found is None else found
+
+
+class LazyTrace(Trace):
+    """A thread's pending work: run when a value is wanted, at a boundary, or when it grows long."""
+
+    lazy = True
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sealed = False
+        self.lock = threading.Lock()
+        self.seen: set[int] = set()
+
+    def read(self, variable: Variable) -> Tensor:
+        return variable._tensor
+
+    def write(self, variable: Variable, value: Tensor) -> None:
+        if self.tapes:
+            self.history.setdefault(id(variable), []).append(variable._tensor)
+        variable._tensor = value
+
+    def boundary(self, key: Any) -> None:
+        # Inside a tape the work belongs together, however often a layer is called; and a
+        # gradient not taken yet needs the graph.
+        if id(key) in self.seen and not open_tapes(self):
+            flush(self)
+        else:
+            self.seen.add(id(key))
+
+    def materialize(self, tensor: Tensor) -> None:
+        from weft.engine.program import run_pending, run_snapshot
+
+        if state.trace is self:
+            flush(self)
+        elif any(trace is self for trace, _ in state.enclosing):
+            run_pending(self)
+        else:  # another thread's: it may be recording at this moment, so its trace stays as it is
+            run_snapshot(self, tensor)
+
+
+class SymbolicTrace(Trace):
+    """A function's body on its way to becoming a graph.
+
+    `inputs[k]` says what input k is: an argument, the value of a variable on entry, or a tensor
+    captured from outside.
+    """
+
+    def __init__(self, parent: Trace, embeds_numbers: bool) -> None:
+        super().__init__(parent)
+        # A function's Python runs once, so the numbers in it are constants. A loop body that is
+        # recorded again at every step takes them as inputs: a new number is no new program.
+        self.embeds_numbers = embeds_numbers
+        self.kinds: list[str] = []
+        self.variables: dict[int, Variable] = {}  # id -> variable read or written
+        self.current: dict[int, Tensor] = {}  # id of a variable -> its value here
+        self.written: dict[int, Variable] = {}
+
+    def placeholder(self, kind: Spec, role: str, stands_for: Any = None) -> Tensor:
+        """A symbolic input."""
+        tensor = Tensor.__new__(Tensor)
+        tensor.spec = kind
+        tensor._value = None
+        tensor._trace = self
+        tensor._owner = None
+        self.leaves.append(tensor if stands_for is None else stands_for)
+        self.kinds.append(role)
+        tensor._slot = -len(self.leaves)
+        return tensor
+
+    def leaf(self, tensor: Tensor) -> int:
+        known = len(self.leaves)
+        slot = super().leaf(tensor)
+        if len(self.leaves) > known:
+            number = self.embeds_numbers and isinstance(tensor._value, bool | int | float)
+            self.kinds.append("number" if number else "capture")
+        return slot
+
+    def read(self, variable: Variable) -> Tensor:
+        value = self.current.get(id(variable))
+        if value is None:
+            value = self.placeholder(variable.spec, "variable", variable)
+            value._owner = variable._weak
+            self.variables[id(variable)] = variable
+            self.current[id(variable)] = value
+        return value
+
+    def write(self, variable: Variable, value: Tensor) -> None:
+        before = self.read(variable)  # a variable that is written is an input too
+        if self.tapes:
+            self.history.setdefault(id(variable), []).append(before)
+        self.current[id(variable)] = value
+        self.written[id(variable)] = variable
+
+    def materialize(self, tensor: Tensor) -> None:
+        trace = state.trace
+        while trace is not None and trace is not self:
+            trace = trace.parent  # type: ignore[assignment]
+        if trace is None:
+            raise leaked(tensor)
+        line = user_line(2)
+        raise ValueNeededError(
+            f"{line}: the value of a tensor (shape {tuple(tensor.shape)}, dtype "
+            f"{tensor.dtype.name}) was asked for while a function was being traced, where no value "
+            "exists yet. Express the choice with weft.ops.cond, where or while_loop; or run the "
+            "Python at every step: without weft.function, or with compile(run_eagerly=True).",
+            line,
+        )
+
+
+class _State(threading.local):
+    """What recording needs to know of this thread."""
+
+    lines = False  # whether to note the user's line of each node (for all threads)
+    eager = False  # whether to run each node at once (for all threads)
+    limit = 1000  # nodes outside a tape after which pending work is run (for all threads)
+    limit_in_tape = 20_000
+
+    def __init__(self) -> None:
+        self.tapes: tuple[Any, ...] = ()  # tapes recording now, the innermost last
+        # (trace, its tapes) set aside while another trace is current
+        self.enclosing: list[tuple[Trace, tuple[Any, ...]]] = []
+        self.trace: Any = LazyTrace()
+
+
+state = _State()
+
+
+class _NotAnArray(TypeError):
+    """An operand that recording cannot take as a tensor."""
+
+
+def record(op: Op, params: tuple[Any, ...], operands: Sequence[Any]) -> Any:
+    """Append `op` applied to `operands` to the current trace; its outputs are new tensors."""
+    trace = state.trace
+    key = [params]
+    node = [op]
+    for value in operands:
+        if value.__class__ is not Tensor:
+            value = trace.read(value) if isinstance(value, _variable) else as_tensor(value)
+        key.append(value.spec)
+        if value._trace is trace:
+            node.append(value._slot)
+        else:
+            slot = trace.leaf_slots.get(id(value))
+            node.append(trace.leaf(value) if slot is None else slot)
+    signature = tuple(key)
+    instr = op.instrs.get(signature)
+    if instr is None:
+        instr = op.infer(signature)
+    node[0] = instr
+    trace.nodes.append(tuple(node))
+    if state.lines or state.eager or len(trace.nodes) >= state.limit:
+        return _emit_slowly(trace, instr)
+    if instr.single is None:
+        return instr.unflatten(_outputs(trace, instr))
+    tensor = Tensor.__new__(Tensor)
+    tensor.spec = instr.single
+    tensor._value = None
+    tensor._trace = trace
+    tensor._slot = trace.size
+    tensor._owner = None
+    trace.size += 1
+    trace.refs.append(ref(tensor))
+    return tensor
+
+
+def emit(trace: Trace, instr: Instr, slots: Sequence[int]) -> list[Tensor]:
+    """Append a node whose inputs are slots of `trace`; its outputs, flat."""
+    trace.nodes.append((instr, *slots))
+    if trace.lines is not None:
+        trace.lines.append(user_line(2))
+    return _outputs(trace, instr)
+
+
+def _outputs(trace: Trace, instr: Instr) -> list[Tensor]:
+    made = []
+    for kind in instr.out_specs:
+        tensor = Tensor.__new__(Tensor)
+        tensor.spec = kind
+        tensor._value = None
+        tensor._trace = trace
+        tensor._slot = trace.size
+        tensor._owner = None
+        trace.size += 1
+        trace.refs.append(ref(tensor))
+        made.append(tensor)
+    return made
+
+
+def _emit_slowly(trace: Trace, instr: Instr) -> Any:
+    """The end of `record` when something watches it: lines, eager mode, the bound on pending."""
+    if trace.lines is not None:
+        trace.lines.append(user_line(3))
+    made = _outputs(trace, instr)
+    if trace.lazy:
+        count = len(trace.nodes)
+        full = count >= state.limit_in_tape or (count >= state.limit and not open_tapes(trace))
+        if state.eager or full:
+            flush(trace)
+    return instr.unflatten(made) if instr.single is None else made[0]
+
+
+def open_tapes(trace: Trace) -> list[Any]:
+    """The living tapes that may still be asked for a gradient through this trace."""
+    found = []
+    for weak in trace.tapes:
+        tape = weak()
+        if tape is not None and tape.holds(trace):
+            found.append(tape)
+    return found
+
+
+def flush(trace: Trace | None = None) -> None:
+    """Run what is pending on this thread (inside a trace that becomes a graph: nothing)."""
+    current = state.trace
+    if trace is None:
+        trace = current
+    if trace.lazy and trace.nodes:
+        from weft.engine.program import run_pending
+
+        run_pending(trace)
+
+
+def boundary(key: Any) -> None:
+    """Say that `key` (a metric, a model) begins a round: its last round, if pending, is run.
+
+    A loop that nobody tells weft the steps of, such as evaluation over a plain list, becomes one
+    program a round by this. Inside a tape nothing is run.
+    """
+    state.trace.boundary(key)
+
+
+class isolated:
+    """A context whose operations go to a lazy trace of their own, run at the end."""
+
+    def __init__(self, trace: Trace | None = None) -> None:
+        self.inner = trace
+
+    def __enter__(self) -> Any:
+        state.enclosing.append((state.trace, state.tapes))
+        state.trace = self.inner if self.inner is not None else LazyTrace()
+        state.tapes = ()
+        return state.trace
+
+    def __exit__(self, kind: Any, error: Any, where: Any) -> None:
+        try:
+            if kind is None and state.trace.lazy:
+                flush()
+        finally:
+            state.trace, state.tapes = state.enclosing.pop()
+
+
+_variable: type[ArrayLike] = ArrayLike  # everything array-like that is no Tensor is a variable
