@@ -32,6 +32,7 @@ STRATA = {
     "weft.metrics": 2,
     "weft.optimizers": 2,
     "weft.precision": 2,
+    "weft.random": 2,
     "weft.regularizers": 2,
     "weft.models": 3,
     "weft.training": 3,
@@ -45,7 +46,9 @@ FOLDERS = {
     "engine", "ops", "kernels", "layers", "models", "training", "losses", "metrics", "optimizers",
     "initializers", "callbacks", "precision", "distribution", "saving", "data", "tf",
 }  # fmt: skip
-FILES = {"__init__.py", "activations.py", "regularizers.py", "constraints.py", "py.typed"}
+FILES = {
+    "__init__.py", "activations.py", "constraints.py", "random.py", "regularizers.py", "py.typed",
+}  # fmt: skip
 TEST_FOLDERS = FOLDERS | {"parity", "scenarios", "faults"}
 
 

@@ -1,0 +1,1 @@
+"""Tuned lowerings behind an operation, where XLA's own is slow on a platform."""
