@@ -1,0 +1,20 @@
+"""Optimizers and learning-rate schedules, over Optax."""
+
+from weft.optimizers import schedules
+from weft.optimizers.adam import Adam, AdamW
+from weft.optimizers.base import Optimizer
+from weft.optimizers.lookup import deserialize, get, serialize
+from weft.optimizers.sgd import SGD
+from weft.optimizers.transformation import OptaxOptimizer
+
+__all__ = [
+    "Adam",
+    "AdamW",
+    "OptaxOptimizer",
+    "Optimizer",
+    "SGD",
+    "deserialize",
+    "get",
+    "schedules",
+    "serialize",
+]
