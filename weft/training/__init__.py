@@ -1,0 +1,1 @@
+"""Training: compile, fit, evaluate and predict, their data and their progress."""

@@ -1,0 +1,253 @@
+"""What `compile` was given: the losses and metrics, matched with a model's outputs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from weft import losses as losses_module
+from weft import metrics as metrics_module
+from weft.engine import Tensor, as_tensor
+from weft.losses import Loss
+from weft.metrics import Mean, Metric
+
+__all__ = ["CompiledLoss", "CompiledMetrics"]
+
+
+def outputs_of(y_pred: Any, names: Sequence[str] | None = None) -> dict[str | None, Any]:
+    """The outputs of a model by name; a single one has the name None."""
+    if isinstance(y_pred, dict):
+        return dict(y_pred)
+    if isinstance(y_pred, list | tuple):
+        keys = names or [f"output_{k + 1}" for k in range(len(y_pred))]
+        return dict(zip(keys, y_pred, strict=True))
+    return {None: y_pred}
+
+
+def matched(what: str, given: Any, outputs: dict[Any, Any], *, spread: bool) -> dict[Any, Any]:
+    """One entry of `given` (a dict by output, a list in order, or one thing) for each output.
+
+    Args:
+        what: for messages: "y", "loss", ...
+        given: None gives None for each.
+        outputs: by name.
+        spread: whether one thing stands for all outputs.
+
+    Raises:
+        ValueError: a name or a number that does not fit.
+    """
+    if given is None:
+        return dict.fromkeys(outputs)
+    if None in outputs and len(outputs) == 1:
+        if isinstance(given, list | tuple) and len(given) == 1:
+            given = given[0]
+        return {None: given}
+    if isinstance(given, dict):
+        unknown = [k for k in given if k not in outputs]
+        if unknown:
+            raise ValueError(
+                f"{what} names the outputs {unknown}, but the model's outputs are {list(outputs)}."
+            )
+        return {k: given.get(k) for k in outputs}
+    if isinstance(given, list | tuple):
+        if len(given) != len(outputs):
+            raise ValueError(
+                f"{what} has {len(given)} entries for the {len(outputs)} outputs {list(outputs)}."
+            )
+        return dict(zip(outputs, given, strict=True))
+    if not spread:
+        raise ValueError(
+            f"{what} must have one entry for each of the outputs {list(outputs)}, as a dict or "
+            f"list; got one {type(given).__name__}."
+        )
+    return dict.fromkeys(outputs, given)
+
+
+class CompiledLoss:
+    """The losses of `compile`: called on targets and outputs, it gives their weighted sum.
+
+    With several outputs, each one's loss is averaged in a metric `<output>_loss`.
+    """
+
+    def __init__(self, loss: Any, weights: Any = None) -> None:
+        self.given, self.weights = loss, weights
+        self.trackers: dict[Any, Mean] = {}
+        self._losses: dict[Any, Loss | None] | None = None
+
+    def _build(self, outputs: dict[Any, Any]) -> None:
+        found = matched("loss", self.given, outputs, spread=True)
+        self._losses = {k: None if v is None else as_loss(v) for k, v in found.items()}
+        self._weights = matched("loss_weights", self.weights, outputs, spread=True)
+        if len(outputs) > 1:
+            self.trackers = {
+                k: Mean(name=f"{k}_loss") for k, v in self._losses.items() if v is not None
+            }
+
+    @property
+    def metrics(self) -> list[Metric]:
+        """The averages of the outputs' losses."""
+        return list(self.trackers.values())
+
+    def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Tensor:
+        outputs = outputs_of(y_pred)
+        if self._losses is None or self._losses.keys() != outputs.keys():
+            self._build(outputs)
+        assert self._losses is not None
+        targets = matched("y", y_true, outputs, spread=False)
+        weights = matched("sample_weight", sample_weight, outputs, spread=True)
+        total: Any = None
+        for name, loss in self._losses.items():
+            if loss is None:
+                continue
+            if targets[name] is None:
+                where = "" if name is None else f" of output {name!r}"
+                raise ValueError(
+                    f"the loss{where} needs targets, but the data has no y. Pass y, or batches of "
+                    "(x, y)."
+                )
+            value = as_tensor(loss(targets[name], outputs[name], sample_weight=weights[name]))
+            if value.shape != ():
+                raise ValueError(
+                    f"the loss {getattr(loss, 'name', loss)!r} returned shape "
+                    f"{tuple(value.shape)}; to train on it, it must be a scalar. Reduce it "
+                    "(reduction='sum_over_batch_size', or a mean in your function)."
+                )
+            if name in self.trackers:
+                self.trackers[name].update_state(value, sample_weight=_rows(outputs[name]))
+            weight = self._weights[name]
+            if weight is not None:
+                value = value * weight
+            total = value if total is None else total + value
+        if total is None:
+            raise ValueError("no loss to compute: compile the model with a loss.")
+        return total
+
+
+def _rows(output: Any) -> int:
+    return output.shape[0] if output.shape else 1
+
+
+def as_loss(loss: Any) -> Loss:
+    """A loss object from an object, string or function of (y_true, y_pred)."""
+    if isinstance(loss, Loss):
+        return loss
+    found = losses_module.get(loss)
+    if isinstance(found, Loss):
+        return found
+    return losses_module.LossFunctionWrapper(found, name=getattr(found, "__name__", "loss"))
+
+
+class CompiledMetrics:
+    """The metrics of `compile`, made when the shapes of targets and outputs are known."""
+
+    def __init__(self, metrics: Any = None, weighted: Any = None) -> None:
+        self.given, self.weighted = metrics, weighted
+        self._by_output: dict[Any, list[tuple[Metric, bool]]] | None = None
+
+    @property
+    def metrics(self) -> list[Metric]:
+        """All of them, once they are made."""
+        by_output = self._by_output or {}
+        return [metric for group in by_output.values() for metric, _ in group]
+
+    def _build(self, targets: dict[Any, Any], outputs: dict[Any, Any]) -> None:
+        by_output: dict[Any, list[tuple[Metric, bool]]] = {k: [] for k in outputs}
+        for given, is_weighted in ((self.given, False), (self.weighted, True)):
+            for name, wanted in _spread(given, outputs).items():
+                for one in wanted:
+                    metric = as_metric(one, targets[name], outputs[name])
+                    if name is not None:
+                        metric.name = f"{name}_{metric.name}"
+                    by_output[name].append((metric, is_weighted))
+        names = [m.name for group in by_output.values() for m, _ in group]
+        repeated = {n for n in names if names.count(n) > 1}
+        for name in repeated:
+            same = [m for group in by_output.values() for m, _ in group if m.name == name]
+            for k, metric in enumerate(same[1:], 1):
+                metric.name = f"{name}_{k}"
+        self._by_output = by_output
+
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+        """Update all metrics with one batch."""
+        if self.given is None and self.weighted is None:
+            return
+        outputs = outputs_of(y_pred)
+        targets = matched("y", y_true, outputs, spread=False)
+        weights = matched("sample_weight", sample_weight, outputs, spread=True)
+        if self._by_output is None:
+            self._build(targets, outputs)
+        assert self._by_output is not None
+        for name, group in self._by_output.items():
+            if targets[name] is None:
+                continue
+            for metric, weighted in group:
+                if weighted and weights[name] is not None:
+                    metric.update_state(targets[name], outputs[name], sample_weight=weights[name])
+                else:
+                    metric.update_state(targets[name], outputs[name])
+
+    def reset_state(self) -> None:
+        """Reset all metrics."""
+        for metric in self.metrics:
+            metric.reset_state()
+
+    reset_states = reset_state
+
+    def result(self) -> dict[str, Any]:
+        """The results by name."""
+        return results(self.metrics)
+
+
+def results(metrics: Sequence[Metric]) -> dict[str, Any]:
+    """The metrics' results by name, those that are dicts laid flat."""
+    found: dict[str, Any] = {}
+    for metric in metrics:
+        value = metric.result()
+        if isinstance(value, dict):
+            found.update(value)
+        else:
+            found[metric.name] = value
+    return found
+
+
+def _spread(given: Any, outputs: dict[Any, Any]) -> dict[Any, list[Any]]:
+    """Metrics by output: a dict by name, a list of lists in order, or a list for each output."""
+    if given is None:
+        return {k: [] for k in outputs}
+    if None in outputs:
+        if isinstance(given, dict):
+            given = list(given.values())
+        return {None: _flat(given)}
+    nested = isinstance(given, list | tuple) and any(isinstance(g, list | tuple) for g in given)
+    if isinstance(given, dict) or nested or (
+        isinstance(given, list | tuple) and len(given) == len(outputs)
+    ):
+        found = matched("metrics", given, outputs, spread=True)
+        return {k: _flat(v) for k, v in found.items()}
+    return {k: _flat(given) for k in outputs}
+
+
+def _flat(given: Any) -> list[Any]:
+    if given is None:
+        return []
+    if isinstance(given, list | tuple):
+        return [one for part in given for one in _flat(part)]
+    return [given]
+
+
+def as_metric(metric: Any, y_true: Any, y_pred: Any) -> Metric:
+    """A metric object from an object, string or function; "accuracy" is chosen by the shapes."""
+    if isinstance(metric, Metric):
+        return metric
+    if metric in ("accuracy", "acc"):
+        cls = metrics_module.accuracy_for(y_true.shape, y_pred.shape)
+        return cls(name=metric)  # type: ignore[no-any-return]
+    found: Metric | Callable[..., Any] = metrics_module.get(metric)
+    if isinstance(found, type):
+        found = found()
+    if isinstance(found, Metric):
+        if isinstance(metric, str):
+            found.name = metric
+        return found
+    name = metric if isinstance(metric, str) else getattr(found, "__name__", "metric")
+    return metrics_module.MeanMetricWrapper(found, name=name)
