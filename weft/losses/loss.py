@@ -1,0 +1,219 @@
+"""`Loss`: values of each sample, weighted and reduced to what is minimised."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import jax.numpy as jnp
+
+from weft.engine import ArrayLike, ArrayOp, Tensor, as_dtype, as_tensor
+from weft.engine.names import snake_case
+from weft.engine.operators import astype
+from weft.losses.lookup import forgotten_init
+from weft.losses.pairs import aligned_weights, wide
+
+__all__ = ["Loss", "LossFunctionWrapper", "Reduction"]
+
+
+class Reduction:
+    """Keras 2's names of the reductions; the strings themselves do as well."""
+
+    AUTO = "auto"
+    NONE = "none"
+    SUM = "sum"
+    SUM_OVER_BATCH_SIZE = "sum_over_batch_size"
+
+
+_REDUCTIONS = ("sum_over_batch_size", "sum", "mean", "mean_with_sample_weight", "none", None)
+
+
+def _weigh(
+    losses: Any, *given: Any, weighted: bool, masked: bool, reduction: str, dtype: Any
+) -> Any:
+    """Weighting and reduction, in float32 or wider."""
+    values = wide(losses)
+    weights = None
+    if masked:
+        weights = aligned_weights(wide(given[-1]), values.shape, "the mask")
+        if reduction == "mean":  # over those that count
+            weights = jnp.broadcast_to(weights, values.shape)
+            weights = weights * (weights.size / jnp.maximum(jnp.sum(weights), 1))
+    if weighted:
+        own = wide(given[0])
+        # A loss that is a scalar already is weighted by each of the weights.
+        own = aligned_weights(own, values.shape) if values.ndim else own
+        weights = own if weights is None else own * weights
+    if weights is not None:
+        values = values * weights
+    if reduction == "none":
+        return values.astype(dtype)
+    total = jnp.sum(values)
+    if reduction == "mean":
+        total = total / max(values.size, 1)
+    elif reduction == "mean_with_sample_weight":
+        count = values.size if weights is None else jnp.sum(jnp.broadcast_to(weights, values.shape))
+        total = jnp.where(count == 0, 0.0, total / jnp.where(count == 0, 1.0, count))
+    return total.astype(dtype)
+
+
+_weigh_op = ArrayOp(_weigh, "weighted_loss")
+
+
+class Loss:
+    """Base of all losses: subclasses write `call(y_true, y_pred)`.
+
+    Args:
+        name: for messages and logs; the class's in snake case by default.
+        reduction: what becomes of the values `call` returns, once weighted:
+            "sum_over_batch_size" (or "mean", "auto"): their sum divided by their number;
+            "sum"; "mean_with_sample_weight": their sum divided by that of the weights;
+            "none" or None: left as they are.
+        dtype: of `y_true` and `y_pred` in `call`, and of the result; float32 by default, under
+            mixed precision too.
+
+    Raises:
+        ValueError: an unknown reduction.
+        TypeError: an unknown dtype.
+
+    Example:
+        >>> import weft
+        >>> from weft.losses import Loss
+        >>> class Quartic(Loss):
+        ...     def call(self, y_true, y_pred):
+        ...         return ((y_true - y_pred) ** 4).mean(axis=-1)
+        >>> float(Quartic()([[0.0], [0.0]], [[1.0], [2.0]]))
+        8.5
+    """
+
+    def __init__(
+        self,
+        name: str | None = None,
+        reduction: str | None = "sum_over_batch_size",
+        dtype: Any = None,
+    ) -> None:
+        if reduction == "auto":
+            reduction = "sum_over_batch_size"
+        if reduction not in _REDUCTIONS:
+            raise ValueError(
+                f"{type(self).__name__}: unknown reduction {reduction!r}. Use one of "
+                f"{', '.join(map(repr, _REDUCTIONS))}."
+            )
+        self.name = name or snake_case(type(self).__name__)
+        self.reduction = reduction
+        self._given_dtype = dtype
+        self._dtype = as_dtype("float32" if dtype is None else getattr(dtype, "name", dtype))
+        self._kind = {None: "none", "sum_over_batch_size": "mean"}.get(reduction, reduction)
+
+    @property
+    def dtype(self) -> str:
+        """The name of the dtype of computation."""
+        return self._dtype.name
+
+    def call(self, y_true: Any, y_pred: Any) -> Any:
+        """The loss of each sample, (batch, ...), or a scalar that stands for all of them.
+
+        Args:
+            y_true, y_pred: tensors of this loss's dtype.
+        """
+        raise NotImplementedError(
+            f"{type(self).__name__} has no call: write call(self, y_true, y_pred), returning a "
+            "tensor with the loss of each sample."
+        )
+
+    def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Tensor:
+        """The reduced loss.
+
+        Args:
+            y_true: targets.
+            y_pred: predictions; their Keras mask, if they carry one, leaves values out.
+            sample_weight: a number, or weights of the first axes of what `call` returns, shape
+                (batch,), (batch, 1), (batch, d1), ...
+
+        Raises:
+            ShapeError: targets, predictions or weights do not fit one another.
+        """
+        losses = self.call(*self._operands(y_true, y_pred))
+        if not isinstance(losses, ArrayLike):
+            losses = as_tensor(losses)
+        # Where `call` has reduced all of them already, a mask comes too late.
+        mask = self._mask(y_true, y_pred) if losses.shape else None
+        extras = [x for x in (sample_weight, mask) if x is not None]
+        reduced = self._kind == "none" or not losses.shape
+        if not extras and reduced and losses.__class__ is Tensor and losses.dtype == self._dtype:
+            return losses
+        return _weigh_op(  # type: ignore[no-any-return]
+            losses,
+            *extras,
+            weighted=sample_weight is not None,
+            masked=mask is not None,
+            reduction=self._kind,
+            dtype=self._dtype.name,
+        )
+
+    def _operands(self, y_true: Any, y_pred: Any) -> tuple[Any, Any]:
+        """What `call` is given."""
+        return astype(y_true, self._dtype), astype(y_pred, self._dtype)
+
+    def _mask(self, y_true: Any, y_pred: Any) -> Any:
+        """Which of the losses count, or None if all do."""
+        return getattr(y_pred, "_keras_mask", None)
+
+    def get_config(self) -> dict[str, Any]:
+        """What makes an equal loss; a subclass adds its own arguments."""
+        config: dict[str, Any] = {"name": self.name, "reduction": self.reduction}
+        if self._given_dtype is not None:
+            config["dtype"] = self.dtype
+        return config
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Any:
+        """The loss of a config."""
+        return cls(**config)
+
+    def __getattr__(self, attribute: str) -> Any:
+        if attribute in ("name", "reduction", "_dtype", "_given_dtype", "_kind"):
+            raise RuntimeError(forgotten_init(type(self)))
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {attribute!r}")
+
+    def __repr__(self) -> str:
+        return f"<weft.losses.{type(self).__name__} {self.name!r}>"
+
+
+class LossFunctionWrapper(Loss):
+    """A function of (y_true, y_pred) as a loss.
+
+    Args:
+        fn: returns the loss of each sample, or a scalar.
+        name: the function's by default.
+        reduction, dtype: as in `Loss`.
+        kwargs: further arguments of `fn`.
+    """
+
+    def __init__(
+        self,
+        fn: Callable[..., Any],
+        name: str | None = None,
+        reduction: str | None = "sum_over_batch_size",
+        dtype: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(name or getattr(fn, "__name__", None), reduction, dtype)
+        self.fn = fn
+        self._fn_kwargs = kwargs
+
+    def call(self, y_true: Any, y_pred: Any) -> Any:
+        """The function's values."""
+        return self.fn(y_true, y_pred, **self._fn_kwargs)
+
+    def _operands(self, y_true: Any, y_pred: Any) -> tuple[Any, Any]:
+        # weft's own functions convert inside their one node.
+        own = hasattr(self.fn, "pure")
+        return (y_true, y_pred) if own else super()._operands(y_true, y_pred)
+
+    def get_config(self) -> dict[str, Any]:
+        """What makes an equal loss."""
+        config = {**super().get_config(), **self._fn_kwargs}
+        if type(self) is LossFunctionWrapper:
+            config["fn"] = self.fn
+        return config

@@ -1,0 +1,293 @@
+"""`Metric`: state that sums up batches, and the value that follows from it."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import numpy as np
+
+from weft.engine import Variable, as_dtype, boundary
+from weft.engine.names import snake_case
+from weft.initializers import get as get_initializer
+from weft.losses.lookup import forgotten_init
+
+__all__ = ["Metric"]
+
+_KEPT = ("name", "_dtype", "_updating", "_own")
+
+
+def _as_round(update_state: Callable[..., Any]) -> Callable[..., Any]:
+    """`update_state` such that each call from outside begins a round of the metric's.
+
+    An evaluation loop in which nothing else asks for a value is one program a batch by this.
+    """
+
+    @functools.wraps(update_state)
+    def begun(self: Metric, *args: Any, **kwargs: Any) -> Any:
+        if self._updating:  # a subclass's, calling its base's
+            return update_state(self, *args, **kwargs)
+        boundary(self)
+        self._updating = True
+        try:
+            return update_state(self, *args, **kwargs)
+        finally:
+            self._updating = False
+
+    return begun
+
+
+def _as_value(result: Callable[..., Any]) -> Callable[..., Any]:
+    """`result` such that a variable that it returns stays as it is when the metric goes on."""
+
+    @functools.wraps(result)
+    def fixed(self: Metric, *args: Any, **kwargs: Any) -> Any:
+        value = result(self, *args, **kwargs)
+        if isinstance(value, dict):
+            return {k: v.value if isinstance(v, Variable) else v for k, v in value.items()}
+        return value.value if isinstance(value, Variable) else value
+
+    return fixed
+
+
+class Metric:
+    """Base of all metrics.
+
+    Subclasses make their state in `__init__` with `add_weight`, change it in `update_state`, and
+    compute from it in `result`.
+
+    Args:
+        name: the key in logs; the class's name in snake case by default.
+        dtype: of the state; float32 by default (in half precision sums would stop growing).
+
+    Raises:
+        TypeError: an unknown dtype.
+
+    Example:
+        >>> import weft
+        >>> from weft.metrics import Metric
+        >>> class Largest(Metric):
+        ...     def __init__(self, **kwargs):
+        ...         super().__init__(**kwargs)
+        ...         self.largest = self.add_weight(name="largest", initializer=-1.0)
+        ...     def update_state(self, values, sample_weight=None):
+        ...         self.largest.assign(weft.ops.maximum(self.largest, weft.ops.max(values)))
+        ...     def result(self):
+        ...         return self.largest
+        >>> metric = Largest()
+        >>> metric.update_state([3.0, 1.0])
+        >>> float(metric.result())
+        3.0
+        >>> metric.reset_state()
+        >>> float(metric.result())
+        -1.0
+    """
+
+    def __init__(self, name: str | None = None, dtype: Any = None) -> None:
+        self.name = name or snake_case(type(self).__name__)
+        self._dtype = as_dtype("float32" if dtype is None else getattr(dtype, "name", dtype))
+        self._updating = False
+        self._own: list[tuple[Variable, np.ndarray[Any, Any]]] = []  # with their first values
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        for name, wrap in (("update_state", _as_round), ("result", _as_value)):
+            if name in cls.__dict__:
+                setattr(cls, name, wrap(cls.__dict__[name]))
+
+    @property
+    def dtype(self) -> str:
+        """The name of the state's dtype."""
+        return self._dtype.name
+
+    # -- what a subclass writes -----------------------------------------------------------
+
+    def update_state(self, *args: Any, **kwargs: Any) -> None:
+        """Take one batch into the state."""
+        raise NotImplementedError(
+            f"{type(self).__name__} has no update_state: write update_state(self, y_true, y_pred, "
+            "sample_weight=None), which assigns to the metric's variables."
+        )
+
+    def result(self) -> Any:
+        """The metric's value now: a scalar tensor, or a dict of them."""
+        raise NotImplementedError(
+            f"{type(self).__name__} has no result: write result(self), returning a tensor computed "
+            "from the metric's variables (for example, return self.total)."
+        )
+
+    def reset_state(self) -> None:
+        """Give the variables their first values again; those made elsewhere become zero."""
+        for metric in self._parts(Metric):
+            metric.reset_state()
+        first = {id(variable): value for variable, value in self._own}
+        for variable in self._parts(Variable):
+            value = first.get(id(variable))
+            variable.assign(np.zeros(variable.shape, variable.dtype) if value is None else value)
+
+    # -- state ----------------------------------------------------------------------------
+
+    def add_variable(
+        self,
+        shape: Any = (),
+        initializer: Any = None,
+        dtype: Any = None,
+        aggregation: Any = "sum",
+        name: str | None = None,
+    ) -> Variable:
+        """Make a variable of the metric's state; it is not trainable.
+
+        Args:
+            shape: its shape.
+            initializer: an initializer or its name ("zeros", the default), a number, an array, or a
+                callable `(shape, dtype) -> array`. `reset_state` returns to the same first value.
+            dtype: the metric's by default; half precision becomes float32.
+            aggregation: how the copies of several processes are combined: "sum", "mean", ...
+            name: for messages and files.
+
+        Raises:
+            ValueError: an unknown initializer.
+        """
+        shape = (shape,) if isinstance(shape, int) else tuple(shape)
+        kind = self._dtype if dtype is None else as_dtype(getattr(dtype, "name", dtype))
+        if kind.itemsize < 4 and dtype is None:
+            kind = as_dtype("float32")
+        value = _first_value(initializer, shape, kind)
+        variable = Variable(
+            value,
+            shape=shape,
+            dtype=kind,
+            trainable=False,
+            autocast=False,
+            name=name,
+            aggregation=str(getattr(aggregation, "value", aggregation)).lower(),
+        )
+        variable.path = f"{self.name}/{variable.name}"
+        self._own.append((variable, value))
+        return variable
+
+    def add_weight(
+        self,
+        *args: Any,
+        name: str | None = None,
+        shape: Any = (),
+        initializer: Any = None,
+        dtype: Any = None,
+        aggregation: Any = "sum",
+        **_: Any,
+    ) -> Variable:
+        """`add_variable` in Keras's other spellings.
+
+        Args:
+            args: `shape, initializer, dtype, name`, Keras 3's order, or, beginning with a string,
+                Keras 2's `name, shape, aggregation`.
+            name, shape, initializer, dtype, aggregation: as in `add_variable`.
+        """
+        given = {"name": name, "shape": shape, "initializer": initializer, "dtype": dtype}
+        keras_2 = args and isinstance(args[0], str)
+        order = ("name", "shape", "aggregation") if keras_2 else (*tuple(given)[1:], "name")
+        if len(args) > len(order):
+            raise TypeError(
+                f"{type(self).__name__}.add_weight takes {', '.join(order)} by position, got "
+                f"{len(args)} values: {args!r}."
+            )
+        given = {**given, "aggregation": aggregation, **dict(zip(order, args, strict=False))}
+        return self.add_variable(**given)
+
+    @property
+    def variables(self) -> list[Variable]:
+        """The state, that of metrics kept as attributes included."""
+        inner = [v for metric in self._parts(Metric) for v in metric.variables]
+        return list({id(v): v for v in [*self._parts(Variable), *inner]}.values())
+
+    weights = variables
+
+    @property
+    def trainable_variables(self) -> list[Variable]:
+        """None of the state is trained."""
+        return []
+
+    @property
+    def non_trainable_variables(self) -> list[Variable]:
+        """All of the state."""
+        return self.variables
+
+    def _parts(self, kind: type) -> list[Any]:
+        """The variables made by `add_weight` and set as attributes, or the metrics set so."""
+        found = {id(v): v for v, _ in self._own if isinstance(v, kind)}
+        for key, value in vars(self).items():
+            if key not in _KEPT:
+                found.update((id(v), v) for v in _walk(value, kind))
+        return list(found.values())
+
+    def merge_state(self, metrics: Iterable[Metric]) -> None:
+        """Add the state of metrics of the same kind, which saw other batches, to this one's.
+
+        Raises:
+            ValueError: one of them has other variables than this metric; nothing is changed then.
+        """
+        metrics = list(metrics)
+        shapes = [tuple(v.shape) for v in self.variables]
+        for other in metrics:
+            theirs = [tuple(v.shape) for v in other.variables]
+            if theirs != shapes:
+                raise ValueError(
+                    f"cannot merge {other!r} into {self!r}: its variables have the shapes "
+                    f"{theirs}, expected {shapes}. Merge metrics of one class and configuration."
+                )
+        for other in metrics:
+            for mine, its in zip(self.variables, other.variables, strict=True):
+                mine.assign_add(its)
+
+    # -- around it ------------------------------------------------------------------------
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Update the state with a batch, and return the result."""
+        self.update_state(*args, **kwargs)
+        return self.result()
+
+    def reset_states(self) -> None:
+        """Keras 2's name of `reset_state`."""
+        self.reset_state()
+
+    def get_config(self) -> dict[str, Any]:
+        """What makes an equal metric; a subclass adds its own arguments."""
+        return {"name": self.name, "dtype": self.dtype}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Any:
+        """The metric of a config."""
+        return cls(**config)
+
+    def __getattr__(self, attribute: str) -> Any:
+        if attribute in _KEPT:
+            raise RuntimeError(forgotten_init(type(self)))
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {attribute!r}")
+
+    def __repr__(self) -> str:
+        return f"<weft.metrics.{type(self).__name__} {self.name!r}>"
+
+
+def _walk(value: Any, kind: type) -> Iterator[Any]:
+    """Objects of `kind` in a nest of lists, tuples and dicts."""
+    if isinstance(value, kind):
+        yield value
+    elif isinstance(value, list | tuple):
+        for item in value:
+            yield from _walk(item, kind)
+    elif isinstance(value, dict):
+        for item in value.values():
+            yield from _walk(item, kind)
+
+
+def _first_value(initializer: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Any:
+    """A new variable's value, made on the host."""
+    if initializer is None:
+        return np.zeros(shape, dtype)
+    if isinstance(initializer, str | dict | type):
+        initializer = get_initializer(initializer)
+    if callable(initializer):
+        initializer = initializer(shape, dtype=dtype.name)
+    value = np.asarray(initializer).astype(dtype)
+    return value if value.ndim else np.full(shape, value)
