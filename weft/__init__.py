@@ -1,5 +1,113 @@
-"""weft: Keras, imperative again, on XLA."""
+"""weft: Keras, imperative again, on XLA.
 
-from weft.engine import GradientTape, Tensor, Variable, config, custom_gradient, function, op
+The engine is imported at once; everything above it when it is first used.
+"""
 
-__all__ = ["GradientTape", "Tensor", "Variable", "config", "custom_gradient", "function", "op"]
+from importlib import import_module as __import_module__
+
+from weft.engine import (
+    Function,
+    GradientTape,
+    GraphError,
+    ShapeError,
+    Tensor,
+    UnconnectedGradients,
+    ValueNeededError,
+    Variable,
+    config,
+    custom_gradient,
+    function,
+    op,
+    recompute_grad,
+)
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "DTypePolicy",
+    "Function",
+    "GradientTape",
+    "GraphError",
+    "Initializer",
+    "Input",
+    "Layer",
+    "Loss",
+    "Metric",
+    "Model",
+    "Optimizer",
+    "Regularizer",
+    "Sequential",
+    "ShapeError",
+    "Tensor",
+    "UnconnectedGradients",
+    "ValueNeededError",
+    "Variable",
+    "activations",
+    "callbacks",
+    "config",
+    "constraints",
+    "convert_to_tensor",
+    "custom_gradient",
+    "data",
+    "function",
+    "initializers",
+    "layers",
+    "losses",
+    "metrics",
+    "mixed_precision",
+    "models",
+    "op",
+    "ops",
+    "optimizers",
+    "precision",
+    "random",
+    "recompute_grad",
+    "regularizers",
+    "tf",
+]
+
+# Where each other public name is found: "" for a module of weft.
+__where__ = {
+    "DTypePolicy": "precision",
+    "Initializer": "initializers",
+    "Input": "layers",
+    "Layer": "layers",
+    "Loss": "losses",
+    "Metric": "metrics",
+    "Model": "models",
+    "Optimizer": "optimizers",
+    "Regularizer": "regularizers",
+    "Sequential": "models",
+    "activations": "",
+    "callbacks": "",
+    "constraints": "",
+    "convert_to_tensor": "ops",
+    "data": "",
+    "initializers": "",
+    "layers": "",
+    "losses": "",
+    "metrics": "",
+    "models": "",
+    "ops": "",
+    "optimizers": "",
+    "precision": "",
+    "random": "",
+    "regularizers": "",
+    "tf": "",
+}
+
+
+def __getattr__(name):
+    if name == "mixed_precision":
+        return __import_module__("weft.precision")
+    where = __where__.get(name)
+    if where is None:
+        raise AttributeError(f"module 'weft' has no attribute {name!r}")
+    found = __import_module__(f"weft.{where or name}")
+    found = getattr(found, name) if where else found
+    globals()[name] = found
+    return found
+
+
+def __dir__():
+    return __all__

@@ -1,0 +1,1 @@
+"""Distribution: strategies, meshes, layouts and processes."""

@@ -1,0 +1,1 @@
+"""Layers: the parts a model is built from, one family a module."""

@@ -1,0 +1,1 @@
+"""Saving: configs, .keras archives, weights, checkpoints and export."""

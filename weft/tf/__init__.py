@@ -1,0 +1,1 @@
+"""The TensorFlow spelling of weft: names only, no logic."""
