@@ -15,7 +15,7 @@ from weft.engine.control import (
 from weft.engine.custom import custom_gradient
 from weft.engine.errors import GraphError, ShapeError, ValueNeededError
 from weft.engine.function import Function, function
-from weft.engine.op import Op, op
+from weft.engine.op import ArrayOp, Op, op
 from weft.engine.random import (
     SeedGenerator,
     draw,
@@ -39,6 +39,7 @@ from weft.engine import operators  # attaches the operators to tensors
 
 __all__ = [
     "ArrayLike",
+    "ArrayOp",
     "Function",
     "GradientTape",
     "GraphError",

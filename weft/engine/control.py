@@ -6,6 +6,7 @@ average, a seed) is an output of the branch or carried by the loop.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -18,7 +19,7 @@ from weft.engine.graph import Graph, graph_instr
 from weft.engine.op import Op
 from weft.engine.spec import Spec, as_dtype, spec
 from weft.engine.tensor import ArrayLike, Tensor, as_tensor
-from weft.engine.trace import SymbolicTrace, emit, isolated, record, state
+from weft.engine.trace import SymbolicTrace, emit, isolated, record, settle, state
 from weft.engine.variable import Variable, give_value
 
 __all__ = [
@@ -241,6 +242,12 @@ _clamped = Op(lambda i: jnp.clip(i, 0, 1), "clip")
 
 
 def _while(*operands: Any, n_carry: int, loop: Any, limit: int | None) -> Any:
+    options = {"n_carry": n_carry, "loop": loop, "limit": limit}
+    forward = functools.partial(_forward_while, **options)
+    return _reversible(forward, functools.partial(_bounded_while, **options))(*operands)
+
+
+def _forward_while(*operands: Any, n_carry: int, loop: Any, limit: int | None) -> Any:
     body, body_wiring, test, test_wiring, n_vars = loop
     fixed = operands[n_carry:]
 
@@ -254,6 +261,16 @@ def _while(*operands: Any, n_carry: int, loop: Any, limit: int | None) -> Any:
 
     start = (jnp.zeros((), "int32"), tuple(operands[:n_carry]))
     return lax.while_loop(alive, step, start)[1]
+
+
+def _reversible(run: Callable[..., Any], reverse: Callable[..., Any]) -> Callable[..., Any]:
+    """`run`, which reverse mode cannot differentiate, with `reverse` in its place there."""
+    call = jax.custom_vjp(run)
+    call.defvjp(
+        lambda *operands: jax.vjp(reverse, *operands),
+        lambda pullback, cotangents: pullback(cotangents),
+    )
+    return lambda *operands: call(*[jnp.asarray(x) for x in operands])
 
 
 def _bounded_while(*operands: Any, n_carry: int, loop: Any, limit: int | None) -> Any:
@@ -277,7 +294,7 @@ def _bounded_while(*operands: Any, n_carry: int, loop: Any, limit: int | None) -
     return lax.scan(step, start, None, length=limit)[0][1]
 
 
-_while_op = Op(_while, "while_loop", vjp_fn=_bounded_while)
+_while_op = Op(_while, "while_loop")
 
 
 def while_loop(
@@ -347,17 +364,23 @@ def _same(name: str, tree: Any, specs: Sequence[Spec], body: Body) -> None:
 
 
 def _fori(*operands: Any, n_carry: int, body: Any, wiring: Any, bounds: Any) -> Any:
-    fixed = operands[n_carry:]
+    def run(*operands: Any) -> Any:
+        fixed = operands[n_carry:]
 
-    def step(i: Any, carry: Any) -> Any:
-        return tuple(_wired(body, wiring, carry, fixed, (i, *carry[: bounds[2]])))
+        def step(i: Any, carry: Any) -> Any:
+            return tuple(_wired(body, wiring, carry, fixed, (i, *carry[: bounds[2]])))
 
-    carry = tuple(operands[:n_carry])
-    if bounds[0] is None:
-        lower, upper = fixed[-2:]
-    else:
-        lower, upper = bounds[:2]
-    return lax.fori_loop(lower, upper, step, carry)
+        lower, upper = operands[-2:] if bounds[0] is None else bounds[:2]
+        return lax.fori_loop(lower, upper, step, tuple(operands[:n_carry]))
+
+    return (_reversible(run, _unbounded_fori) if bounds[0] is None else run)(*operands)
+
+
+def _unbounded_fori(*_: Any) -> Any:
+    raise NotImplementedError(
+        "fori_loop: a gradient through a loop needs a bound on its steps, so that their values can "
+        "be kept. Pass lower and upper as Python ints, or use while_loop with maximum_iterations."
+    )
 
 
 _fori_op = Op(_fori, "fori_loop")
@@ -620,6 +643,7 @@ def recompute_grad(f: Callable[..., Any]) -> Callable[..., Any]:
         outs = emit(trace, instr, [trace.slot(t) for t in operands])
         n = len(body.outs)
         _write(written, outs[n:])
+        settle()
         return jax.tree.unflatten(body.tree, outs[:n])
 
     return remat

@@ -49,6 +49,7 @@ def _pick(wiring: Any, values: Any, cotangents: Any) -> list[Any]:
 
 
 _run_op = Op(_run, "custom_gradient")
+_detached = Op(lambda x: x, "detach", differentiable=False)
 
 
 class _Reverse:
@@ -117,6 +118,11 @@ def custom_gradient(f: Callable[..., Any]) -> Callable[..., Any]:
         operands = [*tensors]
         for thing in (*stands, *extra):
             operands.append(state.trace.read(thing) if isinstance(thing, Variable) else thing)
+        # What the gradient function gives None for is not connected.
+        operands = [
+            x if given or not x.spec.inexact else record(_detached, (), (x,))
+            for x, given in zip(operands, reverse.gives, strict=True)
+        ]
         params = (("forward", graph), ("reverse", reverse), ("used", n_operands))
         outs = record(_run_op, params, operands)
         n = len(body.outs)

@@ -19,10 +19,11 @@ import numpy as np
 
 from weft.engine import explain
 from weft.engine.graph import Graph, evaluate, graph_instr
-from weft.engine.program import donatable, separate
+from weft.engine.nest import in_order
+from weft.engine.program import calls_python, donatable, separate
 from weft.engine.spec import Spec, spec_of
 from weft.engine.tensor import ArrayLike, Tensor, as_tensor
-from weft.engine.trace import SymbolicTrace, emit, flush, isolated, state
+from weft.engine.trace import SymbolicTrace, emit, flush, isolated, settle, state
 from weft.engine.variable import Variable, set_value, trainable_version
 
 __all__ = ["Function", "Program", "function"]
@@ -53,6 +54,9 @@ class Program:
             args, kwargs = jax.tree.unflatten(tree, full)
             result = function.python(*args, **kwargs)
             flat, self.out_tree = jax.tree.flatten(result, is_leaf=_is_leaf)
+            plain = jax.tree.unflatten(self.out_tree, [None] * len(flat))
+            like = in_order(result, plain)
+            self.like = None if repr(like) == repr(plain) else like
             # What is no tensor is returned as it is at every call.
             self.constants = [None if isinstance(x, ArrayLike) else x for x in flat]
             self.is_tensor = [isinstance(x, ArrayLike) for x in flat]
@@ -109,7 +113,7 @@ class Program:
         graph, slots = self.graph, self.slots
 
         def program(*arrays: Any) -> list[Any]:
-            env: dict[int, Any] = {-1 - k: value for k, value in graph.numbers}
+            env = graph.constants()
             env.update(zip(slots, arrays, strict=True))
             return separate(evaluate(graph.nodes, env, graph.outputs), arrays)
 
@@ -117,29 +121,38 @@ class Program:
         by_slot = {-1 - slot: k for k, slot in enumerate(slots)}
         wanted = [-1 - slots[position] for position, _ in self.donated]
         donate = donatable(graph.nodes, graph.outputs, wanted)
-        return jax.jit(program, donate_argnums=tuple(by_slot[k] for k in donate))
+        jitted = jax.jit(program, donate_argnums=tuple(by_slot[k] for k in donate))
+        if donate and calls_python(jitted.trace(*self._structs()).jaxpr):
+            return jax.jit(program)
+        return jitted
 
     def run(self, arguments: list[Any]) -> Any:
         """Run on arrays, with nothing pending and no tape recording; variables are updated."""
         arrays: list[Any] = [*arguments, *([None] * (self.n_inputs - self.n_args))]
         for position, captured in self.captures:
             arrays[position] = captured.array()
+        held = []  # another thread may replace a variable's value, but not what is held
         for position, variable in self.read_only:
-            value = variable._tensor._value
-            arrays[position] = variable._tensor.array() if value is None else value
+            tensor = variable._tensor
+            held.append(tensor)
+            value = tensor._value
+            arrays[position] = tensor.array() if value is None else value
+        news: list[Tensor] = []
+        n = self.n_results
         with self._lock:
-            news = self._take(arrays)
             began = time.perf_counter()
             try:
+                self._take(arrays, news)
                 outs = self._jit(*arrays)
+                results = outs[n:]
             except BaseException:
-                for position, variable in self.donated:
-                    variable._hold(Tensor(arrays[position], variable.spec))
+                # The update did not happen: the variables keep the values that they had.
+                results = [arrays[position] for position, _ in self.donated]
                 raise
-            n = self.n_results
-            for tensor, value in zip(news, outs[n:], strict=True):
-                tensor._value = value
-                tensor._trace = None
+            finally:
+                for tensor, value in zip(news, results, strict=False):
+                    tensor._value = value
+                    tensor._trace = None
         if self._first:
             self._first = False
             nodes = [node for _, node in self.graph.nodes]
@@ -148,27 +161,27 @@ class Program:
         specs = self.graph.out_specs
         return self._restore([Tensor(outs[k], specs[k]) for k in range(n)])
 
-    def _take(self, arrays: list[Any]) -> list[Tensor]:
+    def _take(self, arrays: list[Any], news: list[Tensor]) -> None:
         """Put the values of the variables to be donated into `arrays`, and new tensors in place.
 
         A thread that reads such a variable meanwhile waits for the new value (`materialize`).
         """
-        news = []
         for position, variable in self.donated:
-            value = variable._tensor.array()
+            old = variable._tensor
+            value = old.array()
             new = Tensor.__new__(Tensor)
             new.spec = variable.spec
             new._value = None
             new._trace = self  # type: ignore[assignment]
             new._slot = 0
             new._owner = variable._weak
-            holder = ref(variable._tensor)
             variable._tensor = new
+            holder = ref(old)
+            del old
             if holder() is not None:  # a reader still holds the value that goes away
                 value = jnp.array(value, copy=True)
             arrays[position] = value
             news.append(new)
-        return news
 
     lazy = True
 
@@ -190,8 +203,7 @@ class Program:
         outs = emit(trace, instr, [trace.slot(t) for t in operands])
         for variable, value in zip(self.writes, outs[self.n_results :], strict=True):
             set_value(variable, value)
-        if state.eager:
-            flush()
+        settle()
         return self._restore(outs[: self.n_results])
 
     def _restore(self, tensors: list[Tensor]) -> Any:
@@ -200,7 +212,8 @@ class Program:
             next(given) if tensor else constant
             for tensor, constant in zip(self.is_tensor, self.constants, strict=True)
         ]
-        return jax.tree.unflatten(self.out_tree, flat)
+        result = jax.tree.unflatten(self.out_tree, flat)
+        return result if self.like is None else in_order(self.like, result)
 
     def _structs(self) -> list[Any]:
         return [spec.struct for spec in self.in_specs]

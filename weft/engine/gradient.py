@@ -46,10 +46,10 @@ class Gradient:
 
 def reach(
     nodes: Sequence[tuple[int, int, Node]],
-    starts: dict[int, int],
+    starts: dict[int, float],
     goals: set[int] | None,
     inexact: Callable[[int], bool],
-) -> tuple[list[tuple[int, Node, tuple[int, ...]]], set[int]]:
+) -> tuple[list[tuple[int, Node, tuple[int, ...]]], dict[int, float]]:
     """The nodes on differentiable ways from `starts` to `goals`.
 
     Args:
@@ -59,7 +59,8 @@ def reach(
         inexact: whether the value of an input slot can be differentiated.
 
     Returns:
-        The region, as in `Gradient`, and the slots connected to a goal (or reached, without one).
+        The region, as in `Gradient`, and the slots connected to a goal (or reached, without one),
+        each with the index from which its uses count.
     """
     reached = {slot: since for slot, since in starts.items() if slot >= 0 or inexact(slot)}
     region = []
@@ -75,11 +76,10 @@ def reach(
         outs = [first + k for k, kind in enumerate(instr.out_specs) if kind.inexact]
         if follow and outs:
             region.append((first, node, follow))
-            for slot in outs:
-                # A source that is itself computed from another source is passed through.
-                reached.setdefault(slot, -1)
+            # What is computed from a source is followed from the start, watched later or not.
+            reached.update(dict.fromkeys(outs, -1))
     if goals is None:
-        return region, set(reached)
+        return region, reached
     needed = set(goals)
     kept = []
     for first, node, follow in reversed(region):
@@ -87,7 +87,7 @@ def reach(
             kept.append((first, node, follow))
             needed.update(node[1 + p] for p in follow)
     kept.reverse()
-    return kept, needed & set(reached)
+    return kept, {slot: reached[slot] for slot in needed if slot in reached}
 
 
 def pull(
@@ -98,7 +98,7 @@ def pull(
     Returns:
         Its outputs, and (pullback, indices of the outputs whose cotangents it takes).
     """
-    fn = instr.jitted if eager and instr.vjp_fn is instr.fn else instr.vjp_fn
+    fn = instr.jitted if eager else instr.fn
     wanted = [k for k, kind in enumerate(instr.out_specs) if kind.inexact]
 
     def partial(*followed: Any) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
@@ -130,6 +130,7 @@ def backward(
         found: dict[int, Any] = {}
         for slot, seed in zip(gradient.targets, target_seeds, strict=True):
             seed = jnp.broadcast_to(seed, jnp.shape(env[slot])).astype(env[slot].dtype)
+            seed = _conjugate(seed)
             found[slot] = found[slot] + seed if slot in found else seed
         for first, node, follow in reversed(gradient.region):
             pullback, wanted, vjp_follow = pulls[first]
@@ -150,12 +151,17 @@ def backward(
             total = parts[0]
             for part in parts[1:]:
                 total = total + part
-            outs.append(total)
+            outs.append(_conjugate(total))
         return tuple(outs)
 
     if gradient.mode == "gradient":
         return run(*first_seed)
     return _jacobian(gradient, run, env)
+
+
+def _conjugate(x: Any) -> Any:
+    """TensorFlow's gradient of a complex function is the conjugate of JAX's."""
+    return jnp.conj(x) if jnp.iscomplexobj(x) else x
 
 
 def _jacobian(

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 
 from weft.engine.gradient import Gradient, Node, backward, pull
 from weft.engine.op import Instr
@@ -121,9 +122,13 @@ class Graph:
             cls._interned[key] = graph
         return graph
 
+    def constants(self) -> dict[int, Any]:
+        """The values of the inputs that are constants, by slot, as (weakly typed) arrays."""
+        return {-1 - k: jnp.asarray(value) for k, value in self.numbers}
+
     def __call__(self, *inputs: Any) -> tuple[Any, ...]:
         """Run on the arrays of the inputs that are not constants, in order."""
-        env: dict[int, Any] = {-1 - k: value for k, value in self.numbers}
+        env = self.constants()
         rest = iter(inputs)
         for k in range(self.n_inputs):
             if -1 - k not in env:
@@ -171,5 +176,5 @@ def gradient_instr(
         nodes.append((first, (instr, *gradient.external, *seeds)))
         return tuple(evaluate(nodes, env, range(first, first + n_outs)))
 
-    instr.fn = instr.vjp_fn = fn
+    instr.fn = fn
     return instr

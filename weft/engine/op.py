@@ -9,10 +9,10 @@ import jax
 
 from weft.engine.errors import ShapeError, ValueNeededError
 from weft.engine.spec import Spec, spec
-from weft.engine.tensor import ArrayLike, holds_tensor
+from weft.engine.tensor import ArrayLike, as_tensor, holds_tensor
 from weft.engine.trace import record
 
-__all__ = ["Instr", "Op", "op"]
+__all__ = ["ArrayOp", "Instr", "Op", "op"]
 
 
 class Instr:
@@ -32,7 +32,6 @@ class Instr:
         "out_specs",
         "single",
         "tree",
-        "vjp_fn",
     )
 
     def __init__(
@@ -46,7 +45,6 @@ class Instr:
         single: bool = False,
         differentiable: bool = True,
         gradient: Any = None,
-        vjp_fn: Callable[..., tuple[Any, ...]] | None = None,
     ) -> None:
         self.name = name
         self.fn = fn
@@ -56,7 +54,6 @@ class Instr:
         self.single = out_specs[0] if single else None
         self.differentiable = differentiable
         self.gradient = gradient
-        self.vjp_fn = vjp_fn or fn  # what reverse mode differentiates in its place
         self._jitted: Any = None
 
     @property
@@ -91,12 +88,10 @@ class Op:
         name: str | None = None,
         *,
         differentiable: bool = True,
-        vjp_fn: Callable[..., Any] | None = None,
     ) -> None:
         self.fn = fn
         self.name = name or getattr(fn, "__name__", "op").strip("_<>")
         self.differentiable = differentiable
-        self.vjp_fn = vjp_fn
         self.instrs: dict[tuple[Any, ...], Instr] = {}
         self.shaped: dict[Any, Op] = {}  # (structure, static leaves) -> op on flat operands
         self.__doc__ = getattr(fn, "__doc__", None)
@@ -173,7 +168,6 @@ class Op:
             tree=tree,
             single=tree == _LEAF,
             differentiable=self.differentiable,
-            vjp_fn=None if self.vjp_fn is None else _flattened(self.vjp_fn, kwargs),
         )
         self.instrs[signature] = instr
         return instr
@@ -182,12 +176,18 @@ class Op:
         return f"<weft.op {self.name}>"
 
 
+class ArrayOp(Op):
+    """An operation whose operands are single arrays: a (nested) list among them becomes one."""
+
+    def _structured(self, operands: tuple[Any, ...], params: dict[str, Any]) -> Any:
+        if any(value.__class__ in _STRUCTURED for value in operands):
+            made = [as_tensor(v) if v.__class__ in _STRUCTURED else v for v in operands]
+            return self(*made, **params)
+        return super()._structured(operands, params)
+
+
 _LEAF = jax.tree.structure(0)
 _STRUCTURED = frozenset([list, tuple, dict, str, bytes, type(None)])
-
-
-def _flattened(fn: Callable[..., Any], kwargs: dict[str, Any]) -> Callable[..., tuple[Any, ...]]:
-    return lambda *arrays: tuple(jax.tree.leaves(fn(*arrays, **kwargs)))
 
 
 def _static(value: Any) -> bool:

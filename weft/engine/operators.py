@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import operator
 from collections.abc import Iterator
 from typing import Any
@@ -12,7 +13,7 @@ import numpy as np
 from jax import lax
 
 from weft.engine.errors import GraphError, user_line
-from weft.engine.op import Op
+from weft.engine.op import ArrayOp
 from weft.engine.spec import as_dtype
 from weft.engine.tensor import ArrayLike, Tensor, as_tensor, holds_tensor
 from weft.engine.trace import record, state
@@ -25,32 +26,32 @@ __all__ = [
     "true_divide", "unstack",
 ]  # fmt: skip
 
-add = Op(jnp.add)
-subtract = Op(jnp.subtract)
-multiply = Op(jnp.multiply)
-true_divide = Op(jnp.true_divide, "divide")
-floor_divide = Op(jnp.floor_divide, "floor_divide")
-mod = Op(jnp.mod, "mod")
-power = Op(jnp.power)
-matmul = Op(jnp.matmul)
-negative = Op(jnp.negative)
-absolute = Op(jnp.abs, "absolute")
-equal = Op(jnp.equal)
-not_equal = Op(jnp.not_equal)
-less = Op(jnp.less)
-less_equal = Op(jnp.less_equal)
-greater = Op(jnp.greater)
-greater_equal = Op(jnp.greater_equal)
-invert = Op(jnp.invert)
-bitwise_and = Op(jnp.bitwise_and)
-bitwise_or = Op(jnp.bitwise_or)
-bitwise_xor = Op(jnp.bitwise_xor)
-stack = Op(lambda *xs, axis=0: jnp.stack(xs, axis), "stack")
-unstack = Op(
+add = ArrayOp(jnp.add)
+subtract = ArrayOp(jnp.subtract)
+multiply = ArrayOp(jnp.multiply)
+true_divide = ArrayOp(jnp.true_divide, "divide")
+floor_divide = ArrayOp(jnp.floor_divide, "floor_divide", differentiable=False)
+mod = ArrayOp(jnp.mod, "mod")
+power = ArrayOp(jnp.power)
+matmul = ArrayOp(jnp.matmul)
+negative = ArrayOp(jnp.negative)
+absolute = ArrayOp(jnp.abs, "absolute")
+equal = ArrayOp(jnp.equal)
+not_equal = ArrayOp(jnp.not_equal)
+less = ArrayOp(jnp.less)
+less_equal = ArrayOp(jnp.less_equal)
+greater = ArrayOp(jnp.greater)
+greater_equal = ArrayOp(jnp.greater_equal)
+invert = ArrayOp(jnp.invert)
+bitwise_and = ArrayOp(jnp.bitwise_and)
+bitwise_or = ArrayOp(jnp.bitwise_or)
+bitwise_xor = ArrayOp(jnp.bitwise_xor)
+stack = ArrayOp(lambda *xs, axis=0: jnp.stack(xs, axis), "stack")
+unstack = ArrayOp(
     lambda x, *, axis: tuple(lax.index_in_dim(x, i, axis, False) for i in range(x.shape[axis])),
     "unstack",
 )
-_astype = Op(lambda x, *, dtype: jnp.asarray(x).astype(dtype), "cast")
+_astype = ArrayOp(lambda x, *, dtype: jnp.asarray(x).astype(dtype), "cast")
 
 
 def astype(x: Any, dtype: Any) -> Tensor:
@@ -78,7 +79,7 @@ def _getitem(x: Any, *given: Any, index: Any) -> Any:
     return x[tuple(full)]
 
 
-_getitem_op = Op(_getitem, "getitem")
+_getitem_op = ArrayOp(_getitem, "getitem")
 
 
 def getitem(x: Any, index: Any) -> Tensor:
@@ -154,7 +155,7 @@ def _slice_bound(bound: Any) -> int | None:
 # -- methods ------------------------------------------------------------------------------
 
 
-def _binary(op: Op, name: str) -> None:
+def _binary(op: ArrayOp, name: str) -> None:
     def forward(self: Any, other: Any) -> Any:
         try:
             return record(op, (), (self, other))
@@ -179,7 +180,7 @@ def _operand(other: Any) -> bool:
     return isinstance(other, ArrayLike | bool | int | float | complex | np.ndarray | jax.Array)
 
 
-def _compare(op: Op, name: str, default: Any) -> None:
+def _compare(op: ArrayOp, name: str, default: Any) -> None:
     def method(self: Any, other: Any) -> Any:
         if other is None or isinstance(other, str):
             return default
@@ -208,7 +209,8 @@ for _op, _name, _default in [
 
 
 def _scalar(self: Any, kind: str) -> Any:
-    value = self._read().array()
+    tensor = self._read()  # held while it is read: another thread may replace a variable's
+    value = tensor.array()
     if np.size(value) != 1:
         raise ValueError(
             f"{kind} of a tensor of shape {tuple(self.shape)}: only a tensor with one element can "
@@ -245,28 +247,31 @@ def _to_numpy(self: Any, dtype: Any = None, copy: bool | None = None) -> np.ndar
     return np.asarray(value.copy() if copy else value)
 
 
-def _to_jax(self: Any) -> jax.Array:
-    """JAX's hook: the array, unless that would silently cut a gradient or a trace."""
+def _jax_hook(self: Any) -> Any:
+    """`__jax_array__`, refused where taking the value out would silently cut a gradient or a trace.
+
+    A property, because a jitted JAX function only asks for it, and refuses what has it.
+    """
     tensor = self._read()
-    trace = state.trace
     symbolic = tensor._value is None and not tensor._trace.lazy
-    followed = symbolic or any(t.follows(tensor) for t in state.tapes) or (
-        isinstance(self, Variable) and self.trainable and state.tapes
-    )
-    if followed:
-        by = "a function being traced" if symbolic or not trace.lazy else "a GradientTape"
+    if symbolic or any(t.follows(x) for t in state.tapes for x in (self, tensor)):
+        by = "a function being traced" if not state.trace.lazy else "a GradientTape"
         raise GraphError(
             f"{user_line(2)}: a tensor (shape {tuple(self.shape)}, dtype {self.spec.dtype.name}) "
             f"that {by} is following was handed to a raw JAX function, which would lose it "
             "silently. Lift the function with weft.op, as in weft.op(jnp.sort)(x), or use "
             "weft.ops; weft.ops.stop_gradient(x) and numpy() take a value out on purpose."
         )
+    return functools.partial(_to_jax, tensor)
+
+
+def _to_jax(tensor: Tensor) -> jax.Array:
     value = tensor.array()
     return jnp.array(value, copy=True) if tensor._owner is not None else jnp.asarray(value)
 
 
 def _dlpack(self: Any, **options: Any) -> Any:
-    return _to_jax(self).__dlpack__(**options)
+    return _jax_hook(self)().__dlpack__(**options)
 
 
 def _dlpack_device(self: Any) -> Any:
@@ -291,10 +296,12 @@ def _reshape(self: Any, *shape: Any) -> Tensor:
     return reshape(self, shape=tuple(int(n) for n in sizes))  # type: ignore[no-any-return]
 
 
-reshape = Op(lambda x, *, shape: jnp.reshape(x, shape), "reshape")
-transpose = Op(lambda x, *, axes=None: jnp.transpose(x, axes), "transpose")
+reshape = ArrayOp(lambda x, *, shape: jnp.reshape(x, shape), "reshape")
+transpose = ArrayOp(lambda x, *, axes=None: jnp.transpose(x, axes), "transpose")
 _reductions = {
-    name: Op(lambda x, *, f=f, axis=None, keepdims=False: f(x, axis=axis, keepdims=keepdims), name)
+    name: ArrayOp(
+        lambda x, *, f=f, axis=None, keepdims=False: f(x, axis=axis, keepdims=keepdims), name
+    )
     for name, f in {"sum": jnp.sum, "mean": jnp.mean, "max": jnp.max, "min": jnp.min}.items()
 }
 
@@ -325,7 +332,7 @@ _methods: dict[str, Any] = {
     "__iter__": _iterate,
     "__len__": _len,
     "__array__": _to_numpy,
-    "__jax_array__": _to_jax,
+    "__jax_array__": property(_jax_hook),
     "__dlpack__": _dlpack,
     "__dlpack_device__": _dlpack_device,
     "__format__": _format,

@@ -18,7 +18,7 @@ from weft.engine.graph import evaluate
 from weft.engine.tensor import Tensor
 from weft.engine.trace import LazyTrace, open_tapes, state
 
-__all__ = ["donatable", "run_pending", "run_snapshot", "separate"]
+__all__ = ["calls_python", "donatable", "run_pending", "run_snapshot", "separate"]
 
 
 class _Programs:
@@ -89,21 +89,21 @@ def _run(trace: LazyTrace) -> None:
         if tensor is not None:
             live.append(tensor)
             slots.append(slot)
-    for weak, slot in trace.aliases:
-        tensor = weak()
-        if tensor is not None:
-            live.append(tensor)
-            slots.append(slot)
     held = bool(open_tapes(trace))
     if live:
         arrays = [_on_device(leaf) for leaf in trace.leaves]
         replaced = [] if held else _replaced(trace)
-        kept = list(trace.leaves) if held else []
+        going = {k for k, _, _ in replaced}
+        gone = {id(trace.leaves[k]) for k in going}
+        # The leaves that stay are held while the program starts: another thread may replace them.
+        kept = [leaf for k, leaf in enumerate(trace.leaves) if k not in going]
+        before = [b for b in trace.before.values() if id(b[1]) not in gone]
+        trace.before.clear()
         if not held:
             trace.leaves.clear()
             trace.history.clear()
         donate = []
-        for k, weak_leaf, variable in replaced:
+        for k, weak_leaf, _ in replaced:
             if weak_leaf() is not None:  # somebody still holds the value that goes away
                 arrays[k] = jnp.array(arrays[k], copy=True)
             donate.append(k)
@@ -112,9 +112,17 @@ def _run(trace: LazyTrace) -> None:
         except BaseException:
             # The update did not happen: the variables keep the values that they had.
             for k, _, variable in replaced:
-                if not getattr(arrays[k], "is_deleted", bool)():
-                    variable._hold(Tensor(arrays[k]))
-            trace.leaves[:] = kept or [Tensor(array) for array in arrays]
+                variable._hold(Tensor(arrays[k]))
+            for weak, old in before:
+                changed = weak()
+                if changed is not None and changed._tensor._trace is trace:
+                    changed._tensor = old
+            trace.sealed = held
+            if not held:
+                rest = iter(kept)
+                trace.leaves[:] = [
+                    Tensor(array) if k in going else next(rest) for k, array in enumerate(arrays)
+                ]
             raise
         for tensor, value in zip(live, outs, strict=True):
             tensor._value = value
@@ -123,9 +131,8 @@ def _run(trace: LazyTrace) -> None:
     if held:
         trace.sealed = True
     else:
-        trace.nodes = []
-        trace.leaves = []
-        trace.refs = []
+        trace.nodes, trace.leaves, trace.refs = [], [], []
+        trace.leaf_slots.clear()
 
 
 def _replaced(trace: LazyTrace) -> list[tuple[int, Any, Any]]:
@@ -169,8 +176,10 @@ def _execute(
         return _distinct(evaluate(_numbered(nodes), env, slots, eager=True), list(env.values()))
     if program != "new":
         return program(*arrays)
-    program = _compile(nodes, len(arrays), slots, donate)
     began = time.perf_counter()
+    program = _compile(nodes, len(arrays), slots, donate)
+    if donate and calls_python(program.trace(*arrays).jaxpr):
+        program = _compile(nodes, len(arrays), slots, ())
     outs = program(*arrays)
     programs.keep(key, program)
     explain.compiled("pending work", nodes, trace.lines, arrays, time.perf_counter() - began)
@@ -198,6 +207,18 @@ def _compile(
     return jax.jit(step, donate_argnums=donatable(numbered, slots, donate))
 
 
+def calls_python(jaxpr: Any) -> bool:
+    """Whether a program calls back into Python: that may fail when its inputs are already gone."""
+    for equation in jaxpr.eqns:
+        if "callback" in equation.primitive.name:
+            return True
+        for param in jax.tree.leaves(list(equation.params.values())):
+            inner = getattr(param, "jaxpr", param)
+            if hasattr(inner, "eqns") and calls_python(inner):
+                return True
+    return False
+
+
 def donatable(
     nodes: Sequence[tuple[int, Node]], slots: Sequence[int], donate: Sequence[int]
 ) -> tuple[int, ...]:
@@ -210,7 +231,7 @@ def donatable(
 
 
 def separate(outs: Sequence[Any], inputs: Sequence[Any]) -> list[Any]:
-    """Outputs of a program under trace, such that no two share a buffer with each other or an input.
+    """Outputs of a program under trace that share no buffer with each other or with an input.
 
     A variable's buffer is its own: donating it must not take another tensor's value away.
     """

@@ -7,6 +7,8 @@ the tape, and the part that the gradient needs is recorded again.
 
 from __future__ import annotations
 
+import functools
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -16,10 +18,11 @@ import jax
 
 from weft.engine.gradient import Gradient, reach, result_specs
 from weft.engine.graph import gradient_instr
+from weft.engine.nest import leaves_of, rebuilt
 from weft.engine.op import Instr
 from weft.engine.spec import Spec
 from weft.engine.tensor import ArrayLike, Tensor, as_tensor
-from weft.engine.trace import Trace, emit, state
+from weft.engine.trace import Trace, emit, settle, state
 from weft.engine.variable import Variable
 
 __all__ = ["GradientTape", "UnconnectedGradients"]
@@ -57,12 +60,14 @@ class GradientTape:
         self._watch_accessed = watch_accessed_variables
         self._recording = False
         self._used = False
+        self._seen: list[Any] = []  # weak references to the variables read, once it was used
         self._clear()
 
     def _clear(self) -> None:
         # (trace, ranges of node indices); a range that is still growing ends in None
         self._segments: list[tuple[Trace, list[list[Any]]]] = []
         self._watched: list[tuple[Any, Trace, int]] = []  # (what, trace, index) from `watch`
+        self._assigned: set[Variable] = set()
 
     # -- recording ------------------------------------------------------------------------
 
@@ -72,10 +77,9 @@ class GradientTape:
                 "this tape is recording already. Leave its `with` block before entering it again, "
                 "or make another GradientTape for a nested one."
             )
-        if not self._persistent:
-            self._clear()  # entering again starts over
         self._used = False
-        self._start()
+        self._seen = []
+        self._start()  # entered again, it goes on after what it has recorded so far
         return self
 
     def __exit__(self, *_: Any) -> None:
@@ -127,7 +131,7 @@ class GradientTape:
         segments = self._segments
         self._clear()
         for trace, _ in segments:
-            if trace.lazy and getattr(trace, "sealed", False):
+            if trace.lazy and trace.sealed:
                 others = [w() for w in trace.tapes]
                 if not any(t is not None and t is not self and t.holds(trace) for t in others):
                     # Computed tensors still point at the trace; it must not keep a step alive.
@@ -143,38 +147,41 @@ class GradientTape:
         Raises:
             ValueError: `tensor` is not a tensor, so nothing recorded could refer to it.
         """
+        if not self._segments and not self._recording:
+            raise RuntimeError(
+                "GradientTape.watch: this tape is not recording. Call it inside the `with` block."
+            )
         for item in jax.tree.leaves(tensor):
             if not isinstance(item, ArrayLike):
                 raise ValueError(
                     f"GradientTape.watch needs a tensor or variable, got {type(item).__name__}. "
                     "Make a tensor of it first (weft.convert_to_tensor) and compute with that."
                 )
-            trace = state.trace
-            if isinstance(item, Tensor):
-                trace.slot(item)
-            self._watched.append((item, trace, len(trace.nodes)))
+            if self._recording:  # else nothing more is recorded that the item could enter
+                self._watched.append((item, state.trace, len(state.trace.nodes)))
 
     def watched_variables(self) -> tuple[Variable, ...]:
-        """The variables watched so far, in the order in which they were first read."""
-        found: dict[int, Variable] = {}
-        for item, _, _ in self._watched:
-            if isinstance(item, Variable):
-                found[id(item)] = item
+        """The variables watched so far (by `watch`, read or assigned), in order of creation."""
+        found = {v for v, _, _ in self._watched if isinstance(v, Variable)}
+        found.update(self._assigned)
         if self._watch_accessed:
-            for trace, ranges in self._segments:
-                for a, b in ranges:
-                    for node in trace.nodes[a : len(trace.nodes) if b is None else b]:
-                        for slot in node[1:]:
-                            variable = _variable_at(trace, slot)
-                            if variable is not None and variable.trainable:
-                                found.setdefault(id(variable), variable)
-        return tuple(found.values())
+            read = [weak() for weak in self._seen if weak is not None]
+            for segment in self._segments:
+                view = _View(segment[0], ranges_of(segment))
+                read += [view.owners.get(slot) for slot in view.entering]
+            found.update(v for v in read if v is not None and v.trainable)
+        return tuple(sorted(found, key=lambda v: v._serial))
+
+    def accessed(self, variable: Variable) -> None:
+        """A variable is assigned while this tape records."""
+        if self._watch_accessed and variable.trainable:
+            self._assigned.add(variable)
 
     @contextmanager
     def stop_recording(self) -> Iterator[None]:
         """Inside, operations are not recorded on this tape."""
         if not self._recording:
-            raise ValueError("stop_recording: this tape is not recording.")
+            raise RuntimeError("GradientTape.stop_recording: this tape is not recording.")
         self._stop()
         try:
             yield
@@ -182,13 +189,19 @@ class GradientTape:
             self._start()
 
     def reset(self) -> None:
-        """Forget everything recorded and watched; recording goes on."""
-        recording = self._recording
-        if recording:
-            self._stop()
+        """Forget everything recorded and watched; recording goes on.
+
+        Raises:
+            ValueError: the tape is not recording.
+        """
+        if not self._recording:
+            raise ValueError(
+                "GradientTape.reset: this tape is not recording. Call reset inside its `with` "
+                "block; for a fresh start outside, make a new tape."
+            )
+        self._stop()
         self._release()
-        if recording:
-            self._start()
+        self._start()
 
     # -- differentiating ------------------------------------------------------------------
 
@@ -215,10 +228,10 @@ class GradientTape:
             RuntimeError: a second call on a tape that is not persistent.
             TypeError: a target that is not a weft tensor.
         """
-        targets = [_as_target(t) for t in _leaves(target)]
+        targets = [_as_target(t) for t in leaves_of(target)]
         seeds: list[Any] = [None] * len(targets)
         if output_gradients is not None:
-            seeds = _leaves(output_gradients)
+            seeds = leaves_of(output_gradients)
             if len(seeds) != len(targets):
                 raise ValueError(
                     f"output_gradients has {len(seeds)} entries for {len(targets)} targets."
@@ -270,7 +283,7 @@ class GradientTape:
             source: one tensor of shape (batch, ...).
 
         Returns:
-            A tensor of shape `target.shape + source.shape[1:]`.
+            A tensor of shape `target.shape + source.shape[1:]`; zeros if nothing connects them.
 
         Raises:
             ValueError: the first dimensions differ or are missing.
@@ -281,10 +294,8 @@ class GradientTape:
                 "batch_jacobian needs a target and a source with the same first dimension, got "
                 f"shapes {tuple(goal.shape)} and {tuple(source.shape)}."
             )
-        result = self._differentiate(
-            "batch_jacobian", [goal], [None], source, unconnected_gradients
-        )
-        return result
+        # TensorFlow gives zeros here, whatever `unconnected_gradients` says.
+        return self._differentiate("batch_jacobian", [goal], [None], source, "zero")
 
     def _differentiate(
         self,
@@ -298,13 +309,17 @@ class GradientTape:
             raise ValueError(
                 f"unconnected_gradients must be 'none' or 'zero', got {unconnected!r}."
             )
+        if not self._segments and not self._used:
+            raise RuntimeError(
+                "this GradientTape has recorded nothing. Compute the target inside the `with` block."
+            )
         if self._used and not self._persistent:
             raise RuntimeError(
                 "a non-persistent GradientTape gives one gradient (or jacobian) only, and this "
                 "one was used. Ask for all sources in one call, or make the tape with "
                 "persistent=True."
             )
-        flat, tree = jax.tree.flatten(sources, is_leaf=lambda x: x is None)
+        flat = leaves_of(sources)
         for source in flat:
             if not isinstance(source, ArrayLike):
                 raise TypeError(
@@ -312,47 +327,46 @@ class GradientTape:
                     f"{type(source).__name__}. A gradient is taken with respect to what was "
                     "watched, not its value."
                 )
-        if self._recording:
-            if self._persistent:
-                self._close()  # what is recorded so far; the gradient itself comes after
-            else:
-                self._stop()
-        try:
-            found = self._record_gradient(mode, targets, seeds, flat)
-        finally:
-            if self._recording and self._persistent:
-                self._open(state.trace)
+        if self._recording and not self._persistent:
+            self._stop()  # a persistent tape records its gradients too: they are of higher order
+        found = self._record_gradient(mode, targets, seeds, flat)
         self._used = True
         if not self._persistent:
             self._release()
+        settle()
         if unconnected == UnconnectedGradients.ZERO:
             outs = result_specs(mode, targets[0].spec, [s.spec for s in flat])
             found = [
                 as_tensor(jax.numpy.zeros(kind.shape, kind.dtype)) if g is None else g
                 for g, kind in zip(found, outs, strict=True)
             ]
-        return jax.tree.unflatten(tree, found)
+        return rebuilt(sources, found)
 
     def _record_gradient(
         self, mode: str, targets: list[Tensor], seeds: list[Tensor | None], sources: list[Any]
     ) -> list[Tensor | None]:
         segments = [(trace, ranges) for trace, ranges in self._segments if ranges]
-        if not segments:
-            return [None] * len(sources)
-        trace = segments[-1][0]
-        if len(segments) == 1 and not getattr(trace, "sealed", False):
-            view = _View(trace, [(a, b) for a, b in ranges_of(segments[0])])
-        else:
+        if len(segments) > 1 or (segments and segments[0][0].sealed):
             trace = state.trace
-            view = _replayed(segments, trace)
+            view: _View = _replayed(self._segments, trace)
+        else:
+            trace = segments[0][0] if segments else state.trace
+            view = _View(trace, ranges_of(segments[0]) if segments else [])
         # Seeds become slots before the nodes are looked at; targets and sources have theirs.
         seed_slots = [None if s is None else trace.slot(s) for s in seeds]
         # What was watched matters to tensors as sources, and to what was watched late.
-        watched_late = any(index > 0 for _, _, index in self._watched)
         roots = None
-        if watched_late or any(isinstance(s, Tensor) for s in sources):
+        late = any(view.index_of(at, index) > 0 for _, at, index in self._watched)
+        if late or any(isinstance(s, Tensor) for s in sources):
             roots = self._roots(view)
-        source_slots = [self._source_slots(view, source) for source in sources]
+        values = [self._source_values(view, source) for source in sources]
+        for t in targets:  # a target that is a source needs no history
+            if view.slot_of(t) is None and any(v is t for each in values for v in each):
+                view.enter(t)
+        source_slots = [
+            tuple(dict.fromkeys(s for v in each if (s := view.slot_of(v)) is not None))
+            for each in values
+        ]
         target_slots = [view.slot_of(t) for t in targets]
         kept = [k for k, s in enumerate(target_slots) if s is not None and targets[k].spec.inexact]
         key = (
@@ -362,6 +376,8 @@ class GradientTape:
             tuple(s is not None for s in seed_slots),
             tuple(source_slots),
             None if roots is None else tuple(sorted(roots.items())),
+            tuple(t.spec for t in targets),
+            tuple(s.spec for s in sources),
         )
         entry = _plans.get(key)
         if entry is None:
@@ -371,16 +387,20 @@ class GradientTape:
             )
             if len(_plans) > 4096:
                 del _plans[next(iter(_plans))]
-        instr, connected = entry
+        instr, connected, read = entry
+        if not self._persistent:
+            self._seen += [_owner_at(trace, slot) for slot in read]
+            self._seen += [v._weak for v in self._assigned]
+            self._seen += [v._weak for v, _, _ in self._watched if isinstance(v, Variable)]
         if instr is None:
             return [None] * len(sources)
         given = [seed_slots[k] for k in kept if seed_slots[k] is not None]
         outs = iter(emit(trace, instr, [*instr.gradient.external, *given]))
         return [next(outs) if c else None for c in connected]
 
-    def _roots(self, view: _View) -> dict[int, int]:
+    def _roots(self, view: _View) -> dict[int, float]:
         """Slots that were watched, each with the node index from which its uses count."""
-        roots: dict[int, int] = {}
+        roots: dict[int, float] = {}
         for item, trace, index in self._watched:
             values = [item] if isinstance(item, Tensor) else view.values_of(item)
             for value in values:
@@ -390,33 +410,40 @@ class GradientTape:
                     roots[slot] = min(since, roots.get(slot, since))
         if self._watch_accessed:
             for slot in view.entering:
-                if slot not in roots and (v := view.variable_at(slot)) is not None and v.trainable:
+                variable = view.owners.get(slot)
+                if variable is not None and variable.trainable:
                     roots[slot] = 0
         return roots
 
-    def _source_slots(self, view: _View, source: Any) -> tuple[int, ...]:
-        """The slots that a source's gradient is the sum of; none if it was not watched."""
+    def _source_values(self, view: _View, source: Any) -> list[Tensor]:
+        """The tensors that a source's gradient is the sum of; none if it was not watched."""
         if not source.spec.inexact:
-            return ()
+            return []
         if isinstance(source, Tensor):
-            slot = view.slot_of(source)
-            return () if slot is None else (slot,)
+            return [source]
         explicit = any(item is source for item, _, _ in self._watched)
         if not explicit and not (self._watch_accessed and source.trainable):
-            return ()
-        slots = [view.slot_of(value) for value in view.values_of(source)]
-        return tuple(dict.fromkeys(s for s in slots if s is not None))
+            return []
+        return view.values_of(source)
 
-    def follows(self, tensor: Tensor) -> bool:
-        """Whether this tape could differentiate through `tensor`, which it has recorded so far."""
-        for trace, ranges in self._segments:
-            view = _View(trace, [(a, len(trace.nodes) if b is None else b) for a, b in ranges])
-            slot = view.slot_of(tensor)
-            if slot is not None and tensor.spec.inexact:
-                roots = self._roots(view)
-                reached = reach(view.nodes(), roots, None, view.inexact)[1]
-                if slot in reached:
-                    return True
+    def follows(self, what: Tensor | Variable) -> bool:
+        """Whether this tape could differentiate through `what`, from what it has recorded so far."""
+        if any(item is what for item, _, _ in self._watched):
+            return True
+        if isinstance(what, Variable):
+            return self._watch_accessed and what.trainable
+        followed: set[int] = set()  # ids of the tensors followed in the segments so far
+        for segment in self._segments:
+            view = _View(segment[0], ranges_of(segment))
+            roots = self._roots(view)
+            for k, leaf in enumerate(view.trace.leaves):
+                if id(leaf) in followed:
+                    roots[-1 - k] = 0
+            reached = reach(view.nodes(), roots, None, view.inexact)[1]
+            if what.spec.inexact and view.slot_of(what) in reached:
+                return True
+            made = [view.trace.refs[slot]() for slot in reached if slot >= 0]
+            followed.update(id(tensor) for tensor in made if tensor is not None)
         return False
 
 
@@ -424,10 +451,6 @@ def ranges_of(segment: tuple[Trace, list[list[Any]]]) -> list[tuple[int, int]]:
     """A segment's ranges, the growing one closed at the present length."""
     trace, ranges = segment
     return [(a, len(trace.nodes) if b is None else b) for a, b in ranges]
-
-
-def _leaves(nest: Any) -> list[Any]:
-    return jax.tree.leaves(nest, is_leaf=lambda x: x is None)
 
 
 def _as_target(target: Any) -> Tensor:
@@ -440,17 +463,6 @@ def _as_target(target: Any) -> Tensor:
         "computed by raw JAX or NumPy has no recorded history: lift the function with weft.op "
         "so that the tape can follow it."
     )
-
-
-def _variable_at(trace: Trace, slot: int) -> Variable | None:
-    """The variable whose value on entry an input slot is, or whose new value a node made."""
-    if slot >= 0:
-        return None
-    leaf = trace.leaves[-1 - slot]
-    if isinstance(leaf, Variable):
-        return leaf
-    owner = getattr(leaf, "_owner", None)
-    return owner() if owner is not None else None
 
 
 class _View:
@@ -488,17 +500,16 @@ class _View:
                     found[slot] = None
         return list(found)
 
-    def variable_at(self, slot: int) -> Variable | None:
-        if slot < 0:
-            return _variable_at(self.trace, slot)
-        for values in self.trace.history.values():
-            for value in values:
-                if value._trace is self.trace and value._slot == slot and value._owner:
-                    return value._owner()  # type: ignore[no-any-return]
-        tensor = self.trace.refs[slot]()
-        if tensor is not None and tensor._owner is not None:
-            return tensor._owner()  # type: ignore[no-any-return]
-        return None
+    @functools.cached_property
+    def owners(self) -> dict[int, Variable]:
+        """Slot -> the variable whose value it is or was."""
+        found = {}
+        for k, leaf in enumerate(self.trace.leaves):
+            found[-1 - k] = leaf if isinstance(leaf, Variable) else _owner(leaf)
+        for slot, weak in enumerate(self.trace.refs):
+            if (tensor := weak()) is not None and tensor._owner is not None:
+                found[slot] = _owner(tensor)
+        return {slot: variable for slot, variable in found.items() if variable is not None}
 
     def inexact(self, slot: int) -> bool:
         leaf = self.trace.leaves[-1 - slot]
@@ -506,6 +517,10 @@ class _View:
 
     def slot_of(self, tensor: Tensor) -> int | None:
         return self.trace.slot_of(tensor)
+
+    def enter(self, tensor: Tensor) -> None:
+        """Give a tensor that the nodes do not use a slot."""
+        self.trace.slot(tensor)
 
     def values_of(self, variable: Variable) -> list[Tensor]:
         now = self.trace.read(variable)
@@ -515,27 +530,41 @@ class _View:
         return index if trace is self.trace else 0
 
 
+def _owner_at(trace: Trace, slot: int) -> Any:
+    """A weak reference to the variable whose value a slot is."""
+    tensor = trace.leaves[-1 - slot] if slot < 0 else trace.refs[slot]()
+    if isinstance(tensor, Variable):
+        return tensor._weak
+    return None if tensor is None else tensor._owner
+
+
+def _owner(tensor: Tensor) -> Variable | None:
+    return None if tensor._owner is None else tensor._owner()
+
+
 class _Replayed(_View):
     """Nodes of several traces, recorded again at the end of the current one."""
 
     def __init__(self, trace: Trace) -> None:
         super().__init__(trace, [])
         self.slots: dict[int, int] = {}  # id of a tensor -> slot in the current trace
-        self.owners: dict[int, Variable] = {}  # slot -> variable
+        self.owners = {}  # slot -> variable
+        self.at: dict[int, list[int]] = {}  # id of a trace -> where its nodes are now
         self.values: dict[int, list[Tensor]] = {}
         self.kept: list[Any] = []
 
     def slot_of(self, tensor: Tensor) -> int | None:
         return self.slots.get(id(tensor))
 
-    def variable_at(self, slot: int) -> Variable | None:
-        return self.owners.get(slot)
+    def enter(self, tensor: Tensor) -> None:
+        self.slots[id(tensor)] = self.trace.slot(tensor)
 
     def values_of(self, variable: Variable) -> list[Tensor]:
         return [*self.values.get(id(variable), ()), self.trace.read(variable)]
 
     def index_of(self, trace: Trace, index: int) -> int:
-        return 0
+        where = self.at.get(id(trace), [0])
+        return where[min(index, len(where) - 1)]
 
 
 def _replayed(segments: list[tuple[Trace, list[list[Any]]]], current: Trace) -> _Replayed:
@@ -558,15 +587,17 @@ def _replayed(segments: list[tuple[Trace, list[list[Any]]]], current: Trace) -> 
                 known = view.slots[id(leaf)] = current.slot(leaf)
                 view.kept.append(leaf)
             names[-1 - k] = known
-            owner = leaf._owner() if leaf._owner is not None else None
-            if owner is not None:
+            if (owner := _owner(leaf)) is not None:
                 view.owners[known] = owner
                 view.values.setdefault(id(owner), []).append(leaf)
         wanted = ranges_of(segment)
+        where = view.at[id(trace)] = []
         first = 0
-        for index, node in enumerate(list(trace.nodes)[: max(b for _, b in wanted)]):
-            instr: Instr = _renamed_gradient(node[0], names)
+        end = max((b for _, b in wanted), default=0)
+        for index, node in enumerate(list(trace.nodes)[:end]):
+            instr: Instr = _renamed_gradient(node[0])
             at = len(current.nodes)
+            where.append(at)
             made = emit(current, instr, [names[s] for s in node[1:]])
             for k in range(len(made)):
                 names[first + k] = made[k]._slot
@@ -576,25 +607,23 @@ def _replayed(segments: list[tuple[Trace, list[list[Any]]]], current: Trace) -> 
                 else:
                     ranges.append((at, at + 1))
             first += len(instr.out_specs)
+        where.append(len(current.nodes))
         for slot, weak in enumerate(trace.refs):
             tensor = weak()
             if tensor is not None and slot in names:
                 view.slots[id(tensor)] = names[slot]
                 view.kept.append(tensor)
-        for weak, slot in trace.aliases:
-            tensor = weak()
-            if tensor is not None and slot in names:
-                view.slots[id(tensor)] = names[slot]
+                if (owner := _owner(tensor)) is not None:
+                    view.owners[names[slot]] = owner
         for values in trace.history.values():
             for value in values:
-                owner = value._owner() if value._owner is not None else None
-                if owner is not None:
+                if (owner := _owner(value)) is not None:
                     view.values.setdefault(id(owner), []).append(value)
     view.ranges = ranges
     return view
 
 
-def _renamed_gradient(instr: Instr, names: dict[int, int]) -> Instr:
+def _renamed_gradient(instr: Instr) -> Instr:
     """A gradient's node refers to slots of its trace; in another it stands by itself."""
     if instr.gradient is None:
         return instr
@@ -605,7 +634,8 @@ def _renamed_gradient(instr: Instr, names: dict[int, int]) -> Instr:
 
 
 _alone: dict[Instr, Instr] = {}
-_plans: dict[Any, tuple[Instr | None, tuple[bool, ...]]] = {}
+# -> the instruction, which sources it has an output for, the slots read from outside
+_plans: dict[Any, tuple[Instr | None, tuple[bool, ...], tuple[int, ...]]] = {}
 
 
 def _plan(
@@ -617,26 +647,28 @@ def _plan(
     seed_slots: list[int | None],
     sources: list[Any],
     source_slots: list[tuple[int, ...]],
-    roots: dict[int, int],
-) -> tuple[Instr | None, tuple[bool, ...]]:
-    """The instruction of a gradient, and which of the sources it has an output for."""
+    roots: dict[int, float],
+) -> tuple[Instr | None, tuple[bool, ...], tuple[int, ...]]:
+    """What `_plans` keeps."""
     nodes = view.nodes()
-    recorded = set()
+    inside = {first + k for _, first, node in nodes for k in range(len(node[0].out_specs))}
+    read = tuple(slot for slot in view.entering if slot not in inside)
+    goals = {slot for k in kept if (slot := target_slots[k]) is not None}
+    recorded = dict(roots)
     if any(slot >= 0 for slots in source_slots for slot in slots):
         recorded = reach(nodes, roots, None, view.inexact)[1]
-    # An intermediate source counts when the tape followed it, an input when it was watched.
+    # A source counts from when the tape followed it; a target by itself, too.
     starts = {
-        slot: roots.get(slot, 0)
+        slot: recorded.get(slot, math.inf)
         for slots in source_slots
         for slot in slots
-        if slot in roots or slot in recorded
+        if slot in recorded or slot in goals
     }
-    goals = {slot for k in kept if (slot := target_slots[k]) is not None}
     region, connected_slots = reach(nodes, starts, goals, view.inexact)
     wanted = [tuple(s for s in slots if s in connected_slots) for slots in source_slots]
     connected = tuple(bool(w) for w in wanted)
     if not any(connected):
-        return None, connected
+        return None, connected, read
     made = {first + k for first, node, _ in region for k in range(len(node[0].out_specs))}
     specs: dict[int, Spec] = {}
     external: dict[int, None] = {}
@@ -666,4 +698,4 @@ def _plan(
         [s.spec for s, c in zip(sources, connected, strict=True) if c],
     )
     in_specs = (*(specs[s] for s in external), *seeds)
-    return gradient_instr(gradient, in_specs, outs), connected
+    return gradient_instr(gradient, in_specs, outs), connected, read

@@ -20,7 +20,10 @@ if TYPE_CHECKING:
     from weft.engine.op import Instr, Op
     from weft.engine.variable import Variable
 
-__all__ = ["LazyTrace", "SymbolicTrace", "Trace", "boundary", "emit", "flush", "isolated", "record", "state"]
+__all__ = [
+    "LazyTrace", "SymbolicTrace", "Trace", "boundary", "emit", "flush", "isolated", "record",
+    "settle", "state",
+]  # fmt: skip
 
 
 class Trace:
@@ -34,11 +37,11 @@ class Trace:
         self.nodes: list[tuple[Any, ...]] = []
         self.size = 0
         self.refs: list[ref[Tensor]] = []  # slot -> the tensor made for it
-        self.aliases: list[tuple[ref[Tensor], int]] = []  # further tensors of a slot
         self.leaves: list[Any] = []  # input k has slot -1 - k
         self.leaf_slots: dict[int, int] = {}  # id of a leaf -> slot
         self.tapes: list[ref[Any]] = []  # tapes that recorded nodes of this trace
         self.history: dict[int, list[Tensor]] = {}  # id of a variable -> values a tape saw it hold
+        self.sealed = False  # it was run, and is kept for a tape
         self.lines: list[str] | None = [] if _State.lines else None
 
     # A leaf is remembered by id; `leaves` keeps it alive, so the id cannot be taken by another.
@@ -70,6 +73,12 @@ class Trace:
         """Make `value`, which belongs to the variable alone, its value from here on."""
         raise NotImplementedError
 
+    def remember(self, variable: Variable, value: Tensor) -> None:
+        """Note for the tapes that `variable` held `value` until it is assigned now."""
+        self.history.setdefault(id(variable), []).append(value)
+        for tape in state.tapes:
+            tape.accessed(variable)
+
     def boundary(self, key: Any) -> None:
         """`key` (a variable, a model) begins again: pending work of the last round may run."""
 
@@ -96,25 +105,29 @@ class LazyTrace(Trace):
 
     def __init__(self) -> None:
         super().__init__()
-        self.sealed = False
         self.lock = threading.Lock()
         self.seen: set[int] = set()
+        # id of a variable -> the variable, and what it held when this trace first assigned it
+        self.before: dict[int, tuple[ref[Variable], Tensor]] = {}
 
     def read(self, variable: Variable) -> Tensor:
         return variable._tensor
 
     def write(self, variable: Variable, value: Tensor) -> None:
         if self.tapes:
-            self.history.setdefault(id(variable), []).append(variable._tensor)
+            self.remember(variable, variable._tensor)
+        # What it held before, should the work that computes the new value fail.
+        self.before.setdefault(id(variable), (variable._weak, variable._tensor))
         variable._tensor = value
 
     def boundary(self, key: Any) -> None:
         # Inside a tape the work belongs together, however often a layer is called; and a
         # gradient not taken yet needs the graph.
+        trace = self
         if id(key) in self.seen and not open_tapes(self):
             flush(self)
-        else:
-            self.seen.add(id(key))
+            trace = state.trace  # the round that begins now is recorded there
+        trace.seen.add(id(key))
 
     def materialize(self, tensor: Tensor) -> None:
         from weft.engine.program import run_pending, run_snapshot
@@ -176,7 +189,7 @@ class SymbolicTrace(Trace):
     def write(self, variable: Variable, value: Tensor) -> None:
         before = self.read(variable)  # a variable that is written is an input too
         if self.tapes:
-            self.history.setdefault(id(variable), []).append(before)
+            self.remember(variable, before)
         self.current[id(variable)] = value
         self.written[id(variable)] = variable
 
@@ -205,6 +218,7 @@ class _State(threading.local):
     limit_in_tape = 20_000
 
     def __init__(self) -> None:
+        self.cast: Any = None  # the dtype in which a layer reads its float variables
         self.tapes: tuple[Any, ...] = ()  # tapes recording now, the innermost last
         # (trace, its tapes) set aside while another trace is current
         self.enclosing: list[tuple[Trace, tuple[Any, ...]]] = []
@@ -225,7 +239,7 @@ def record(op: Op, params: tuple[Any, ...], operands: Sequence[Any]) -> Any:
     node = [op]
     for value in operands:
         if value.__class__ is not Tensor:
-            value = trace.read(value) if isinstance(value, _variable) else as_tensor(value)
+            value = _read(trace, value) if isinstance(value, _variable) else as_tensor(value)
         key.append(value.spec)
         if value._trace is trace:
             node.append(value._slot)
@@ -251,6 +265,16 @@ def record(op: Op, params: tuple[Any, ...], operands: Sequence[Any]) -> Any:
     trace.size += 1
     trace.refs.append(ref(tensor))
     return tensor
+
+
+def _read(trace: Trace, variable: Any) -> Tensor:
+    """A variable's value as an operand, in the compute dtype of the layer being called."""
+    value = trace.read(variable)
+    if state.cast is None or not value.spec.inexact or not variable.autocast:
+        return value
+    from weft.engine.variable import cast
+
+    return cast(value, state.cast)
 
 
 def emit(trace: Trace, instr: Instr, slots: Sequence[int]) -> list[Tensor]:
@@ -281,12 +305,18 @@ def _emit_slowly(trace: Trace, instr: Instr) -> Any:
     if trace.lines is not None:
         trace.lines.append(user_line(3))
     made = _outputs(trace, instr)
+    settle()
+    return instr.unflatten(made) if instr.single is None else made[0]
+
+
+def settle() -> None:
+    """Run what is pending if it has grown to the bound; in eager mode at once."""
+    trace = state.trace
     if trace.lazy:
         count = len(trace.nodes)
         full = count >= state.limit_in_tape or (count >= state.limit and not open_tapes(trace))
         if state.eager or full:
             flush(trace)
-    return instr.unflatten(made) if instr.single is None else made[0]
 
 
 def open_tapes(trace: Trace) -> list[Any]:

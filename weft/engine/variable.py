@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 from weakref import ref
 
@@ -21,6 +21,22 @@ _cast = Op(lambda x, *, dtype: x.astype(dtype), "cast")
 _copy = Op(lambda x: x, "read")
 # A tape sees an assignment as a boundary: reading afterwards gives a value without a history.
 _set = Op(lambda x, *, dtype: x.astype(dtype), "assign", differentiable=False)
+
+
+@jax.custom_vjp
+def _replaced(x: Any, old: Any) -> Any:
+    return x
+
+
+_replaced.defvjp(
+    lambda x, old: (x, None),
+    lambda _, cotangent: (jax.numpy.zeros_like(cotangent), cotangent),
+)
+# Inside a graph that is differentiated as a whole, what is read after the assignment counts
+# towards the variable, as what was read before does, and nothing towards the value assigned.
+_set_inside = Op(
+    lambda x, old, *, dtype: _replaced(x.astype(dtype), old), "assign", differentiable=False
+)
 _add = Op(lambda x, y: (x + y).astype(x.dtype), "assign_add")
 _sub = Op(lambda x, y: (x - y).astype(x.dtype), "assign_sub")
 
@@ -66,6 +82,7 @@ class Variable(ArrayLike):
     __slots__ = (
         "__dict__",
         "__weakref__",
+        "_serial",
         "_tensor",
         "_trainable",
         "_weak",
@@ -103,6 +120,7 @@ class Variable(ArrayLike):
                 f"but shape={tuple(shape)} was given."
             )
         _created += 1
+        self._serial = _created
         self.name = name or f"variable_{_created}"
         self.path = self.name
         self.spec: Spec = spec(tuple(value.shape), value.dtype)
@@ -156,7 +174,8 @@ class Variable(ArrayLike):
 
     def array(self) -> Any:
         """A copy of the value as a JAX array."""
-        return jax.numpy.array(self._read().array(), copy=True)
+        tensor = self._read()  # held while it is copied: another thread may replace it
+        return jax.numpy.array(tensor.array(), copy=True)
 
     def numpy(self) -> np.ndarray[Any, Any]:
         """A copy of the value as a NumPy array; waits for it."""
@@ -198,7 +217,7 @@ class Variable(ArrayLike):
 
     def _update(self, op: Op, value: Any) -> Variable:
         state.trace.boundary(self)
-        result = record(op, (), (self, value))
+        result = record(op, (), (self._read(), value))
         if result.spec is not self.spec:
             raise ShapeError(
                 f"cannot {op.name} to variable {self.path!r} of shape {tuple(self.shape)}: "
@@ -231,17 +250,39 @@ class Variable(ArrayLike):
         return _restored, (self.numpy(), self.name, self.path, self._trainable)
 
 
+def cast(tensor: Tensor, dtype: np.dtype[Any]) -> Tensor:
+    """A tensor in another dtype."""
+    return record(_cast, (("dtype", dtype),), (tensor,))  # type: ignore[no-any-return]
+
+
 def set_value(variable: Variable, tensor: Tensor) -> None:
     """Record an assignment of a tensor that others may hold."""
-    variable._replace(record(_set, (("dtype", variable.spec.dtype),), (tensor,)))
+    params = (("dtype", variable.spec.dtype),)
+    if state.trace.lazy or not variable.spec.inexact:
+        new = record(_set, params, (tensor,))
+    else:
+        new = record(_set_inside, params, (tensor, variable._read()))
+    variable._replace(new)
 
 
 def give_value(variable: Variable, tensor: Tensor) -> None:
     """Assign a tensor of the variable's own spec that the caller gives away."""
-    if state.tapes:
+    if variable.spec.inexact and (state.tapes or not state.trace.lazy):
         set_value(variable, tensor)
     else:
         variable._replace(tensor)
+
+
+def give_values(variables: Sequence[Variable], tensors: Sequence[Tensor]) -> None:
+    """`give_value` for many at once."""
+    if state.tapes:
+        for variable, tensor in zip(variables, tensors, strict=True):
+            set_value(variable, tensor)
+    else:
+        write = state.trace.write
+        for variable, tensor in zip(variables, tensors, strict=True):
+            tensor._owner = variable._weak
+            write(variable, tensor)
 
 
 def _restored(value: Any, name: str, path: str, trainable: bool) -> Variable:

@@ -1,0 +1,109 @@
+"""Things found by name, or made from a config; an unknown name is answered with the near ones."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+__all__ = ["Registry", "near", "snake_case"]
+
+
+def near(name: Any, known: Iterable[str]) -> str:
+    """The end of an error message: the known names like `name`, or else all of them."""
+    names = sorted(set(known))
+    by_lower = {n.lower(): n for n in names}
+    found = difflib.get_close_matches(str(name).lower(), by_lower, n=3, cutoff=0.6)
+    if found:
+        return f"Did you mean {' or '.join(repr(by_lower[n]) for n in found)}?"
+    return f"Known: {', '.join(names)}."
+
+
+def snake_case(name: str) -> str:
+    """`GlorotUniform` as `glorot_uniform`, `L1L2` as `l1_l2`, `MSELoss` as `mse_loss`."""
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()
+
+
+class Registry:
+    """The classes of one kind, found in CamelCase, in snake_case or by an alias.
+
+    Args:
+        kind: what they are, for messages ("initializer").
+        module: Keras's module of them, which configs name ("keras.initializers").
+        members: the classes.
+        aliases: further names.
+    """
+
+    def __init__(
+        self,
+        kind: str,
+        module: str,
+        members: Iterable[type],
+        aliases: Mapping[str, type] | None = None,
+    ) -> None:
+        self.kind = kind
+        self.module = module
+        self.members = tuple(members)
+        self.by_name: dict[str, type] = dict(aliases or {})
+        for member in self.members:
+            self.by_name[member.__name__] = self.by_name[snake_case(member.__name__)] = member
+
+    def get(self, identifier: Any) -> Any:
+        """An object from a name, a config, a class or an object (returned as it is); None is None.
+
+        Raises:
+            ValueError: no such name, or nothing that can be made into one.
+        """
+        if identifier is None:
+            return None
+        if isinstance(identifier, str):
+            return self.find(identifier)()
+        if isinstance(identifier, dict):
+            return self.deserialize(identifier)
+        if isinstance(identifier, type):
+            return identifier()
+        if callable(identifier):
+            return identifier
+        raise ValueError(
+            f"{identifier!r} is no {self.kind}: give a name, a config, a class or a callable."
+        )
+
+    def find(self, name: str, custom_objects: Mapping[str, Any] | None = None) -> Any:
+        """The class of that name, among custom objects first."""
+        found = (custom_objects or {}).get(name) or self.by_name.get(name)
+        if found is None:
+            raise ValueError(f"unknown {self.kind} {name!r}. {near(name, self.by_name)}")
+        return found
+
+    def serialize(self, thing: Any) -> Any:
+        """The config that `deserialize` makes an equal object from."""
+        if thing is None or not hasattr(thing, "get_config"):
+            return getattr(thing, "__name__", None)
+        made = type(thing)
+        own = made in self.members
+        return {
+            "module": self.module if own else made.__module__,
+            "class_name": made.__name__,
+            "config": thing.get_config(),
+            "registered_name": None if own else made.__name__,
+        }
+
+    def deserialize(self, config: Any, custom_objects: Mapping[str, Any] | None = None) -> Any:
+        """The object of a config, or of a name.
+
+        Raises:
+            ValueError: the class is not known, or the config is none.
+        """
+        if config is None:
+            return None
+        if isinstance(config, str):
+            found = self.find(config, custom_objects)
+            return found() if isinstance(found, type) else found
+        if not isinstance(config, dict) or "class_name" not in config:
+            raise ValueError(
+                f"a config of a {self.kind} is a dict with 'class_name' and 'config', got "
+                f"{config!r}."
+            )
+        made = self.find(config["class_name"], custom_objects)
+        return made.from_config(config.get("config") or {})
