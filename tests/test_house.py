@@ -23,6 +23,7 @@ STRATA = {
     "weft.engine": 0,
     "weft.ops": 1,
     "weft.kernels": 1,
+    "weft.random": 1,
     "weft.activations": 2,
     "weft.constraints": 2,
     "weft.data": 2,
@@ -32,7 +33,7 @@ STRATA = {
     "weft.metrics": 2,
     "weft.optimizers": 2,
     "weft.precision": 2,
-    "weft.random": 2,
+
     "weft.regularizers": 2,
     "weft.models": 3,
     "weft.training": 3,

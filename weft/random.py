@@ -105,10 +105,16 @@ def _shuffle(key: Any, x: Any, *, axis: int) -> Any:
     return jax.random.permutation(key, x, axis)
 
 
-def _dropout(key: Any, x: Any, rate: Any, *, noise_shape: Any) -> Any:
+def dropped(key: Any, x: Any, rate: Any, *, noise_shape: Any) -> Any:
+    """The sampler of dropout; a layer, whose rate stays, gives it as a keyword."""
     shape = x.shape
     if noise_shape is not None:
-        shape = tuple(s if n is None else n for n, s in zip(noise_shape, x.shape, strict=True))
+        ranks_differ = len(noise_shape) != x.ndim
+        shape = tuple(s if n is None else n for n, s in zip(noise_shape, x.shape, strict=False))
+        if ranks_differ or any(n not in (1, s) for n, s in zip(shape, x.shape, strict=True)):
+            raise ValueError(
+                f"noise_shape {noise_shape} does not broadcast to the input's shape {x.shape}."
+            )
     keep = 1.0 - rate
     kept = jax.random.bernoulli(key, keep, shape)
     # At rate 1 nothing is kept; the division must not make NaN of its gradient.
@@ -217,4 +223,4 @@ def dropout(inputs: Any, rate: Any, noise_shape: Any = None, seed: Any = None) -
     if isinstance(rate, int | float) and not 0 <= rate <= 1:
         raise ValueError(f"dropout: rate must be in [0, 1], got {rate}.")
     shape = None if noise_shape is None else tuple(noise_shape)
-    return _drawn(seed, _dropout, *_operands(inputs), rate, noise_shape=shape)
+    return _drawn(seed, dropped, *_operands(inputs), rate, noise_shape=shape)

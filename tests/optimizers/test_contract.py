@@ -191,13 +191,20 @@ def test_order_of_pairs_does_not_matter(make):
     assert_equal(forth, back, 1e-6)
 
 
-@every
-@pytest.mark.parametrize("through", [copy.deepcopy, lambda x: pickle.loads(pickle.dumps(x))])
+def pickled(thing):
+    return pickle.loads(pickle.dumps(thing))
+
+
+@pytest.mark.parametrize(
+    ("make", "through"),
+    [(make, copy.deepcopy) for make in REGISTRY.values()]
+    # Optax makes its functions inside functions, which cannot be pickled.
+    + [(REGISTRY[name], pickled) for name in WITH_CONFIG],
+    ids=[f"copy {name}" for name in REGISTRY] + [f"pickle {name}" for name in WITH_CONFIG],
+)
 def test_a_copy_goes_on_by_itself(make, through):
     held = variables()
     optimizer = make()
-    if isinstance(optimizer, optimizers.OptaxOptimizer) and through is not copy.deepcopy:
-        pytest.skip("functions made inside functions cannot be pickled")
     step(optimizer, held)
     twin, twins = through((optimizer, held))
     for _ in range(2):

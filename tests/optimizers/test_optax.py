@@ -131,7 +131,7 @@ def test_built_while_a_function_is_traced():
 def test_errors():
     with pytest.raises(TypeError, match=r"needs an Optax transformation.*got str"):
         OptaxOptimizer("adam")
-    with pytest.raises(ValueError, match="Chain optax.add_decayed_weights into it"):
+    with pytest.raises(ValueError, match=r"Chain optax.add_decayed_weights into it"):
         OptaxOptimizer(optax.sgd(0.1), weight_decay=0.1)
     optimizer = OptaxOptimizer(optax.sgd(0.1), name="o")
     with pytest.raises(AttributeError, match="o: the learning rate is part of the Optax"):

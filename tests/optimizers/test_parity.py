@@ -95,7 +95,7 @@ def test_shared_options(name, options):
 
 def test_accumulation_with_average():
     options = {"use_ema": True, "ema_momentum": 0.5, "gradient_accumulation_steps": 2}
-    ours, original, mine, theirs = follow("Adam", lambda module: options)
+    ours, original, *_ = follow("Adam", lambda module: options)
     assert int(ours.iterations) == int(original.iterations) == 5
 
 

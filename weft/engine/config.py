@@ -42,7 +42,6 @@ def set_eager(on: bool = True) -> None:
     """Run every operation at once, each compiled by itself: for debugging."""
     flush()
     _State.eager = bool(on)
-    _State.limit = 1 if on else 1000
 
 
 def is_eager() -> bool:

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-__all__ = ["Registry", "near", "snake_case"]
+__all__ = ["Registry", "near", "snake_case", "unknown"]
 
 
 def near(name: Any, known: Iterable[str]) -> str:
@@ -107,3 +107,9 @@ class Registry:
             )
         made = self.find(config["class_name"], custom_objects)
         return made.from_config(config.get("config") or {})
+
+
+def unknown(module: str, name: str, names: Iterable[str]) -> AttributeError:
+    """The error for a name that a module of names does not have."""
+    known = [n for n in names if not n.startswith("_")]
+    return AttributeError(f"{module} has no {name!r}. {near(name, known)}")

@@ -91,7 +91,7 @@ def getitem(x: Any, index: Any) -> Tensor:
     Raises:
         IndexError: too many indices, or an integer out of range.
     """
-    parts = index if isinstance(index, tuple) else (index,)
+    parts = [_part(p) for p in (index if isinstance(index, tuple) else (index,))]
     shape = x.shape
     rank = len(shape)
     used = sum(
@@ -119,12 +119,7 @@ def getitem(x: Any, index: Any) -> Tensor:
                 given.append(where.astype("int32"))
                 axis += 1
         elif isinstance(part, int | np.integer):
-            size = shape[axis]
-            if not -size <= part < size:
-                raise IndexError(
-                    f"index {part} is out of range for axis {axis} of a tensor of shape "
-                    f"{tuple(shape)}."
-                )
+            size = _check_range(part, part, axis, shape)
             if state.trace.lazy:
                 static.append("?")
                 given.append(int(part) % size)
@@ -132,8 +127,8 @@ def getitem(x: Any, index: Any) -> Tensor:
                 static.append(int(part))
             axis += 1
         else:
-            if isinstance(part, list | tuple) and not holds_tensor(part):
-                part = np.asarray(part, dtype="int32" if not len(part) else None)
+            if isinstance(part, np.ndarray) and part.size:
+                _check_range(part.min(), part.max(), axis, shape)
             static.append("?")
             given.append(part)
             axis += 1
@@ -141,11 +136,30 @@ def getitem(x: Any, index: Any) -> Tensor:
 
 
 def _is_mask(part: Any) -> bool:
-    if isinstance(part, list):
-        part = np.asarray(part) if part and not holds_tensor(part) else None
-    return part is not None and getattr(part, "dtype", None) == np.bool_ and bool(
-        isinstance(part, ArrayLike | np.ndarray | jax.Array)
-    )
+    return isinstance(part, ArrayLike | np.ndarray | jax.Array) and part.dtype == np.bool_
+
+
+def _part(part: Any) -> Any:
+    """One part of an index; a list of numbers becomes an array."""
+    if isinstance(part, list | tuple) and not holds_tensor(part):
+        return np.asarray(part, None if len(part) else "int32")
+    if isinstance(part, bool | float | complex | str | bytes | dict):
+        raise IndexError(
+            f"a tensor cannot be indexed with {part!r}. Use integers, slices, None, `...`, integer "
+            "tensors or boolean masks."
+        )
+    return part
+
+
+def _check_range(low: Any, high: Any, axis: int, shape: Any) -> int:
+    """The size of an axis that indices from `low` to `high` fit in."""
+    size = int(shape[axis])
+    if low < -size or high >= size:
+        raise IndexError(
+            f"index {low if low < -size else high} is out of range for axis {axis} of a tensor of "
+            f"shape {tuple(shape)}."
+        )
+    return size
 
 
 def _slice_bound(bound: Any) -> int | None:
@@ -309,7 +323,14 @@ _reductions = {
 def _reduction(name: str) -> Any:
     op = _reductions[name]
 
-    def method(self: Any, axis: Any = None, keepdims: bool = False) -> Any:
+    # `dtype` and `out` stand where np.sum and its kin pass them.
+    def method(
+        self: Any, axis: Any = None, dtype: Any = None, out: None = None, keepdims: bool = False
+    ) -> Any:
+        if out is not None:
+            raise TypeError(f"{name}: a tensor cannot be written into `out`.")
+        if dtype is not None:
+            self = astype(self, dtype)
         axis = tuple(axis) if isinstance(axis, list) else axis
         return op(self, axis=axis, keepdims=keepdims)
 

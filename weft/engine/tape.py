@@ -131,12 +131,14 @@ class GradientTape:
         segments = self._segments
         self._clear()
         for trace, _ in segments:
-            if trace.lazy and trace.sealed:
-                others = [w() for w in trace.tapes]
-                if not any(t is not None and t is not self and t.holds(trace) for t in others):
-                    # Computed tensors still point at the trace; it must not keep a step alive.
-                    trace.nodes, trace.leaves, trace.refs = [], [], []
-                    trace.history.clear()
+            others = [w() for w in trace.tapes]
+            wanted = any(t is not None and t is not self and t.holds(trace) for t in others)
+            made = [w() for w in trace.refs] if trace.sealed and not wanted else []
+            # A trace that failed is kept: its tensors may still be computed one by one.
+            if made and all(t is None or t._value is not None for t in made):
+                # Computed tensors still point at the trace; it must not keep a step alive.
+                trace.nodes, trace.leaves, trace.refs = [], [], []
+                trace.history.clear()
 
     def watch(self, tensor: Any) -> None:
         """Differentiate with respect to these tensors too, from here on.

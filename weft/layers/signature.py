@@ -23,7 +23,7 @@ class Signature:
         self.training = "training" in named
         self.takes_training = self.training or any(p.kind is p.VAR_KEYWORD for p in call)
         self.training_default = None
-        self.training_index = len(call)  # by position it can come only where it stands
+        self.training_index = 1 << 30  # by position it can come only where it stands
         if self.training:
             default = named["training"].default
             self.training_default = None if default is inspect.Parameter.empty else default

@@ -13,6 +13,7 @@ from weft.engine import (
     ShapeError,
     Variable,
     bump_trainable_version,
+    trainable_version,
 )
 from weft.layers import tracking
 from weft.metrics import Metric
@@ -39,7 +40,7 @@ class Structure:
 
     def __setattr__(self, name: str, value: Any) -> None:
         if _structural(value):
-            if "_own_weights" not in self.__dict__:
+            if "_own_weights" not in self.__dict__ and isinstance(value, _STATE):
                 forgotten(self)
             value = tracking.track(value)
             tracking.changed()
@@ -57,7 +58,7 @@ class Structure:
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     def _cached(self, what: str, make: Callable[[], list[Any]]) -> list[Any]:
-        now = tracking.version()
+        now = tracking.version() + trainable_version()  # both only grow
         kept = self._caches.get(what)
         if kept is None or kept[0] != now:
             kept = self._caches[what] = (now, make())
@@ -153,7 +154,6 @@ class Structure:
         for layer in self._flatten_layers():
             object.__setattr__(layer, "_trainable", bool(value))
         bump_trainable_version()
-        tracking.changed()
 
     def get_weights(self) -> list[np.ndarray[Any, Any]]:
         """The values of `weights`, as NumPy arrays."""

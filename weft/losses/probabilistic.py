@@ -117,12 +117,14 @@ def _sparse_categorical_crossentropy(
             f"of shape {y_pred.shape}: labels of shape {kept} are expected, one for each place. "
             "One-hot targets go with categorical_crossentropy."
         )
-    losses = nn._sparse(y_true, y_pred, from_logits=from_logits, axis=axis)
     labels = y_true.reshape(kept)
-    ignored = jnp.zeros(labels.shape, bool) if ignore_class is None else labels == ignore_class
-    known = ignored | ((labels >= 0) & (labels < y_pred.shape[axis]))
-    # A factor, so that an unknown label's gradient is NaN as well.
-    losses = losses * jnp.where(known, 1.0, jnp.nan).astype(losses.dtype)
+    ignored = jnp.zeros(kept, bool) if ignore_class is None else labels == ignore_class
+    known = (labels >= 0) & (labels < y_pred.shape[axis])  # so a NaN is not
+    losses = nn._sparse(
+        jnp.where(known, labels, 0), y_pred, from_logits=from_logits, axis=axis
+    )
+    # A factor on a class's loss, so that an unknown label's gradient is NaN as well.
+    losses = losses * jnp.where(known | ignored, 1.0, jnp.nan).astype(losses.dtype)
     return jnp.where(ignored, 0.0, losses)
 
 
@@ -186,7 +188,7 @@ def sparse_categorical_crossentropy(
     )
 
 
-sparse_categorical_crossentropy.pure = _sparse_categorical_crossentropy.pure  # type: ignore[attr-defined]
+sparse_categorical_crossentropy.pure = _sparse_categorical_crossentropy.pure
 
 
 def _check_labels(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import jax.numpy as jnp
@@ -17,12 +18,17 @@ __all__ = ["average_pool", "conv", "depthwise_conv", "max_pool", "separable_conv
 _LETTERS = {1: "W", 2: "HW", 3: "DHW"}
 
 
-def _many(value: Any, n: int, what: str) -> tuple[int, ...]:
+def _many(value: Any, n: int, name: str, what: str) -> tuple[int, ...]:
     """One int for each spatial axis."""
+    return _checked(value if value.__class__ in (int, tuple) else axes_of(value), n, name, what)
+
+
+@functools.cache
+def _checked(value: Any, n: int, name: str, what: str) -> tuple[int, ...]:
     value = axes_of(value)
     many = (value,) * n if isinstance(value, int) else value
     if not isinstance(many, tuple) or len(many) != n or min(many) < 1:
-        raise ValueError(f"{what} must be a positive int or {n} of them, got {value!r}.")
+        raise ValueError(f"{name}: {what} must be a positive int or {n} of them, got {value!r}.")
     return many
 
 
@@ -174,9 +180,9 @@ def _convolve(
     return op(
         inputs,
         kernel,
-        strides=_many(strides, n, f"{name}: strides"),
+        strides=_many(strides, n, name, "strides"),
         padding=_padding(name, padding),
-        dilation=_many(dilation_rate, n, f"{name}: dilation_rate"),
+        dilation=_many(dilation_rate, n, name, "dilation_rate"),
         first=first,
         **more,
     )
@@ -217,8 +223,8 @@ def _pool(
 ) -> Tensor:
     inputs = tensor_of(inputs)
     n, first = _layout(name, inputs, data_format)
-    size = _many(pool_size, n, f"{name}: pool_size")
-    steps = size if strides is None else _many(strides, n, f"{name}: strides")
+    size = _many(pool_size, n, name, "pool_size")
+    steps = size if strides is None else _many(strides, n, name, "strides")
     return op(inputs, size=size, strides=steps, padding=_padding(name, padding), first=first)
 
 

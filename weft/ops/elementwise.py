@@ -10,6 +10,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from weft.engine import ArrayOp, Tensor
 from weft.engine.operators import (
@@ -239,22 +240,19 @@ def cast(x: Any, dtype: Any) -> Tensor:
 
 
 def _into_range(x: Any, dtype: Any) -> Any:
-    if not jnp.issubdtype(dtype, jnp.integer):
-        info: Any = jnp.finfo(dtype) if jnp.issubdtype(dtype, jnp.floating) else None
-        return x if info is None else jnp.clip(x, *_bounds(x, info))
-    return jnp.clip(x, *_bounds(x, jnp.iinfo(dtype)))
-
-
-def _bounds(x: Any, info: Any) -> tuple[Any, Any]:
-    # The target's limits, if x's own dtype can hold them; otherwise x cannot exceed them, but for
-    # a float's rounding of the largest integer, which is taken down to the next float below.
+    whole = jnp.issubdtype(dtype, jnp.integer)
+    if not whole and not jnp.issubdtype(dtype, jnp.floating):
+        return x
+    info: Any = jnp.iinfo(dtype) if whole else jnp.finfo(dtype)
     if jnp.issubdtype(x.dtype, jnp.integer):
         own = jnp.iinfo(x.dtype)
-        return max(int(info.min), int(own.min)), min(int(info.max), int(own.max))
-    high = jnp.asarray(info.max, x.dtype)
+        low, high = int(max(info.min, own.min)), int(min(info.max, own.max))
+        return jnp.clip(x, low, high)
+    # The largest integer rounded up to a float would be out of range again.
+    high = np.asarray(info.max, x.dtype)
     if float(high) > float(info.max):
-        high = jnp.nextafter(high, jnp.asarray(0, x.dtype))
-    return jnp.asarray(info.min, x.dtype), high
+        high = np.nextafter(high, np.asarray(0, x.dtype))
+    return jnp.clip(x, np.asarray(info.min, x.dtype), high)
 
 
 def saturate_cast(x: Any, dtype: Any) -> Tensor:

@@ -125,12 +125,17 @@ def _project_on_simplex(x: Any, axis: int) -> Any:
 def sparsemax(x: Any, axis: int = -1) -> Tensor:
     """The point of the probability simplex nearest to x along `axis`.
 
+    The result sums to one, as in the paper; Keras 3's falls short of that when a score outside
+    the support precedes one in it.
+
     Reference: Martins & Astudillo, From Softmax to Sparsemax (2016), algorithm 1.
     """
     return _sparsemax(x, axis=axis)
 
 
 # -- normalisation ------------------------------------------------------------------------
+
+_EPSILON = 1e-7  # Keras's default wherever no other is named
 
 
 def _wide(x: Any) -> Any:
@@ -250,12 +255,12 @@ def layer_normalization(
         x: a tensor; half precision is computed in float32.
         gamma, beta: of the shape of x's normalised axes, or None.
         axis: the normalised axes.
-        epsilon: what keeps the root from zero; 1e-3 by default.
+        epsilon: what keeps the root from zero; 1e-7 by default.
 
     Reference: Ba, Kiros & Hinton, Layer Normalization (2016).
     """
     rest = [v for v in (gamma, beta) if v is not None]
-    epsilon = 1e-3 if epsilon is None else epsilon
+    epsilon = _EPSILON if epsilon is None else epsilon
     return _layer_norm_op(
         x, *rest, axis=axes_of(axis), epsilon=epsilon, centred=True, has_scale=gamma is not None
     )
@@ -264,12 +269,12 @@ def layer_normalization(
 def rms_normalization(
     x: Any, scale: Any = None, axis: Any = -1, epsilon: float | None = None
 ) -> Tensor:
-    """x / √(mean(x²) + epsilon) · scale along `axis`, one node; epsilon is 1e-6 by default.
+    """x / √(mean(x²) + epsilon) · scale along `axis`, one node; epsilon is 1e-7 by default.
 
     Reference: Zhang & Sennrich, Root Mean Square Layer Normalization (2019).
     """
     rest = [] if scale is None else [scale]
-    epsilon = 1e-6 if epsilon is None else epsilon
+    epsilon = _EPSILON if epsilon is None else epsilon
     return _rms_norm_op(
         x, *rest, axis=axes_of(axis), epsilon=epsilon, centred=False, has_scale=bool(rest)
     )
@@ -288,7 +293,7 @@ _normalize_op = ArrayOp(_normalize, "normalize")
 
 def normalize(x: Any, axis: int = -1, order: Any = 2, epsilon: float | None = None) -> Tensor:
     """x divided by its norm along `axis`, which counts as no less than `epsilon` (1e-7)."""
-    epsilon = 1e-7 if epsilon is None else epsilon
+    epsilon = _EPSILON if epsilon is None else epsilon
     return _normalize_op(x, axis=axes_of(axis), order=order, epsilon=epsilon)
 
 

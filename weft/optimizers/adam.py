@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from numbers import Real
 from typing import Any
 
 import jax
@@ -56,14 +57,14 @@ class Adam(Optimizer):
         **kwargs: Any,
     ) -> None:
         for name, value in (("beta_1", beta_1), ("beta_2", beta_2)):
-            if not isinstance(value, int | float) or not 0 <= value < 1:
+            if not isinstance(value, Real) or not 0 <= value < 1:
                 raise ValueError(
                     f"{type(self).__name__}: {name} must be a number in [0, 1), got {value!r}."
                 )
         super().__init__(learning_rate, **kwargs)
-        self.beta_1 = beta_1
-        self.beta_2 = beta_2
-        self.epsilon = epsilon
+        self.beta_1 = float(beta_1)
+        self.beta_2 = float(beta_2)
+        self.epsilon = float(epsilon)
         self.amsgrad = amsgrad
 
     def slot_names(self) -> tuple[tuple[str, ...], ...]:
@@ -93,22 +94,21 @@ class Adam(Optimizer):
         import optax
 
         first, second, *largest = columns(slots, len(params))
-        # Optax adds its eps after the bias correction of v, so ε is corrected along with it.
-        root = jnp.sqrt(1 - beta_2 ** (count + 1).astype(jnp.float32))
-        adam = optax.scale_by_adam(beta_1, beta_2, eps=epsilon / root)
-        state: Any = optax.ScaleByAdamState(count=count, mu=list(first), nu=list(second))
-        updates, state = adam.update(list(grads), state)
-        slots = interleaved(state.mu, state.nu)
+        before: Any = optax.ScaleByAdamState(count=count, mu=list(first), nu=list(second))
+        # Of Optax the moments alone: its ε stands beside √(v / (1 - β₂ᵗ)), and its AMSGrad
+        # compares the corrected v.
+        _, after = optax.scale_by_adam(beta_1, beta_2).update(list(grads), before)
+        kept, tops = [after.mu, after.nu], after.nu
         if amsgrad:
-            # Optax would compare corrected values; here the largest uncorrected v counts.
-            top = [jnp.maximum(h, v) for h, v in zip(largest[0], state.nu, strict=True)]
-            updates = [
-                u * (jnp.sqrt(v) + epsilon) / (jnp.sqrt(h) + epsilon)
-                for u, v, h in zip(updates, state.nu, top, strict=True)
-            ]
-            slots = interleaved(state.mu, state.nu, top)
-        updates = [-rate * u for u in updates]
-        return optax.apply_updates(list(params), updates), slots
+            tops = [jnp.maximum(h, v) for h, v in zip(largest[0], after.nu, strict=True)]
+            kept.append(tops)
+        t = (count + 1).astype(jnp.float32)
+        scale = rate * jnp.sqrt(1 - beta_2**t) / (1 - beta_1**t)
+        news = [
+            p - scale * (m / (jnp.sqrt(v) + epsilon))
+            for p, m, v in zip(params, after.mu, tops, strict=True)
+        ]
+        return news, interleaved(*kept)
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), **dict(self.options())}

@@ -49,7 +49,8 @@ class Optimizer(OptimizerState):
 
     Args:
         learning_rate: a number, a variable, a `LearningRateSchedule`, or a callable without
-            arguments. Changing a number compiles nothing anew.
+            arguments (in a traced function it is called once, while tracing). Changing a number
+            or variable compiles nothing anew.
         weight_decay: λ of the decay p ← p - ηλp before each update.
         clipnorm: the largest norm of each gradient.
         clipvalue: the largest absolute value of a gradient's element.

@@ -23,7 +23,7 @@ __all__ = [
 
 def checked_rate(rate: Any, owner: str) -> Any:
     """A learning rate as a float, a variable, a tensor, or a callable."""
-    if isinstance(rate, ArrayLike) or callable(rate):
+    if isinstance(rate, ArrayLike) or (callable(rate) and not isinstance(rate, type)):
         if isinstance(rate, ArrayLike) and tuple(rate.shape) != ():
             raise ShapeError(
                 f"{owner}: the learning rate is a scalar, got shape {tuple(rate.shape)}."
