@@ -33,7 +33,6 @@ STRATA = {
     "weft.metrics": 2,
     "weft.optimizers": 2,
     "weft.precision": 2,
-
     "weft.regularizers": 2,
     "weft.models": 3,
     "weft.training": 3,

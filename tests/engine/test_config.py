@@ -111,8 +111,11 @@ PROGRAM = """
 import numpy as np, weft
 from weft.engine import as_tensor, scan, function
 x = as_tensor(np.ones((64, 64), "float32"))
-run = function(lambda x: scan(lambda c, _: (c @ x / 64.0, None), x, length=7)[0].sum())
-print(float(run(x)))
+def layers(x):
+    for k in range(40):
+        x = scan(lambda c, _: (c @ x / 64.0 + k, None), x, length=7)[0] % 7.0
+    return x.sum()
+print(float(function(layers)(x)))
 """
 
 

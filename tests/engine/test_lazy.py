@@ -453,6 +453,19 @@ def test_another_thread_reads_pending_work():
     assert v.numpy().tolist() == [4.0] * 3
 
 
+def test_reading_the_same_value_of_each_step_compiles_once():
+    v = Variable(np.ones(3, "float32"))
+    made = set()
+    for k in range(4):
+        y = v * float(k)
+        z = y + 1.0
+        assert result(in_thread(lambda y=y: y.numpy()[0])) == k
+        made.add(len(program.programs.kept))
+        z.numpy()
+    # The snapshot's program and the loop's own.
+    assert max(made) - min(made) <= 1
+
+
 def test_work_of_a_thread_that_is_gone():
     y = result(in_thread(lambda: as_tensor(np.ones(3, "float32")) * 2.0))
     assert (y + 1.0).numpy().tolist() == [3.0] * 3

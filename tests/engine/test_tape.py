@@ -238,13 +238,14 @@ def test_recompute_grad_takes_variables_and_statics():
     counter, w = Variable(0.0, trainable=False), Variable(2.0)
 
     @recompute_grad
-    def block(x, power, flag=None):
+    def block(x, power, flag):
+        assert flag == "static"
         counter.assign_add(1.0)
         return {"y": x**power * w}
 
     x = Variable(3.0)
     with Tape() as tape:
-        y = block(x, 2)["y"]
+        y = block(x, 2, flag="static")["y"]
     assert [float(g) for g in tape.gradient(y, [x, w])] == [12.0, 9.0]
     assert float(counter) == 1.0
 
@@ -446,3 +447,16 @@ def test_raw_jax_under_a_tape_is_refused(read):
     assert jnp.asarray(y).tolist() == [2.0, 2.0]  # the tape is closed
     with Tape(watch_accessed_variables=False):
         assert jnp.asarray(v).tolist() == [1.0, 2.0]
+
+
+def test_custom_gradient_of_arrays_and_numbers():
+    @custom_gradient
+    def f(x, k, n, flag=None):
+        assert flag == "static"
+        return x * k * n, lambda up: (up * 2.0, None, up * 5)
+
+    x = Variable([1.0, 2.0])
+    with Tape() as tape:
+        y = f(x, np.float32(3.0), 2, flag="static")
+    assert y.numpy().tolist() == [6.0, 12.0]
+    assert tape.gradient(y, x).numpy().tolist() == [2.0, 2.0]

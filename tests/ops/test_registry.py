@@ -243,11 +243,11 @@ CASES = {
     "depthwise_conv": [call(X2, K2), call(X2, K2, 2, "same"), call(X1, K1[:, :, :2])],
     "separable_conv": [call(X2, K2[..., :2], rng.normal(size=(1, 1, 8, 5)).astype("float32"))],
     "max_pool": [
-        call(X1, 2, 2), call(X2, 2), call(X3, 2, 1), call(X2, (3, 2), (2, 1), "same"),
+        call(X1, (2,), (2,)), call(X2, 2), call(X3, (2, 2, 2), 1), call(X2, (3, 2), (2, 1), "same"),
         call(FIRST, 2, None, "valid", "channels_first"), call(X2, 3, 1, "same"),
     ],
     "average_pool": [
-        call(X1, 2, 2), call(X2, (2, 3)), call(X3, (2, 2, 2), 1), call(X2, 3, 2, "same"),
+        call(X1, (2,), (2,)), call(X2, (2, 3)), call(X3, (2, 2, 2), 1), call(X2, 3, 2, "same"),
         call(FIRST, 2, None, "same", "channels_first"),
     ],
 }  # fmt: skip

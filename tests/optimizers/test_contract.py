@@ -15,6 +15,8 @@ REGISTRY = {
     "sgd": lambda **k: optimizers.SGD(0.1, **k),
     "sgd momentum": lambda **k: optimizers.SGD(0.1, momentum=0.9, **k),
     "sgd nesterov": lambda **k: optimizers.SGD(0.1, momentum=0.9, nesterov=True, **k),
+    "rmsprop": lambda **k: optimizers.RMSprop(0.1, **k),
+    "rmsprop all": lambda **k: optimizers.RMSprop(0.02, momentum=0.9, centered=True, **k),
     "adam": lambda **k: optimizers.Adam(0.1, **k),
     "adam amsgrad": lambda **k: optimizers.Adam(0.1, amsgrad=True, **k),
     "adamw": lambda **k: optimizers.AdamW(0.1, **k),

@@ -97,7 +97,7 @@ class Reporting(tf.keras.layers.Layer):
 def test_the_undecorated_loop(data):
     x, y = data
     dataset = tf.data.Dataset.from_tensor_slices((x, y)).batch(32)
-    epochs = 30
+    epochs = 100
     losses = []
 
     model = MyModel()

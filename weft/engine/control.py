@@ -618,9 +618,14 @@ def associative_scan(
 
 
 def recompute_grad(f: Callable[..., Any]) -> Callable[..., Any]:
-    """Make `f` keep no intermediate values for the gradient: they are computed again (remat)."""
+    """Make `f` keep no intermediate values for the gradient: they are computed again (remat).
 
-    def remat(*args: Any) -> Any:
+    Args:
+        f: any function of tensors; positional arrays and floats are its inputs, everything else
+            is passed on as it is. Variables that it reads get their gradients too.
+    """
+
+    def remat(*args: Any, **kwargs: Any) -> Any:
         leaves, tree = jax.tree.flatten(args)
         places = [k for k, leaf in enumerate(leaves) if _is_array(leaf)]
         tensors = [as_tensor(leaves[k]) for k in places]
@@ -629,7 +634,7 @@ def recompute_grad(f: Callable[..., Any]) -> Callable[..., Any]:
             full = list(leaves)
             for k, value in zip(places, given, strict=True):
                 full[k] = value
-            return f(*jax.tree.unflatten(tree, full))
+            return f(*jax.tree.unflatten(tree, full), **kwargs)
 
         flat_tree = jax.tree.structure(tuple(range(len(tensors))))
         body = Body(rebuilt, "recompute_grad", flat_tree, [t.spec for t in tensors])
@@ -650,4 +655,4 @@ def recompute_grad(f: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _is_array(leaf: Any) -> bool:
-    return isinstance(leaf, ArrayLike | jax.Array) or hasattr(leaf, "__array__")
+    return isinstance(leaf, ArrayLike | jax.Array | float) or hasattr(leaf, "__array__")

@@ -29,17 +29,24 @@ def _run(*operands: Any, forward: Any, reverse: Any, used: int) -> Any:
 
     def bwd(values: Any, cotangents: Any) -> Any:
         found = iter(reverse.graph(*_pick(reverse.wiring, values, cotangents)))
+        pulled = [
+            next(found) if given else None for given in reverse.gives
+        ]  # integers have none, whatever was returned for them
         return tuple(
-            next(found).astype(v.dtype) if given else _zero(v)
-            for v, given in zip(values, reverse.gives, strict=True)
+            _zero(v) if g is None or not _inexact(v) else g.astype(v.dtype)
+            for v, g in zip(values, pulled, strict=True)
         )
 
     call.defvjp(fwd, bwd)
     return call(*map(jnp.asarray, operands))
 
 
+def _inexact(value: Any) -> bool:
+    return bool(jnp.issubdtype(value.dtype, jnp.inexact))
+
+
 def _zero(value: Any) -> Any:
-    if jnp.issubdtype(value.dtype, jnp.inexact):
+    if _inexact(value):
         return jnp.zeros_like(value)
     return np.zeros(value.shape, jax.dtypes.float0)
 
@@ -49,6 +56,7 @@ def _pick(wiring: Any, values: Any, cotangents: Any) -> list[Any]:
 
 
 _run_op = Op(_run, "custom_gradient")
+_ARRAYS = (ArrayLike, jax.Array, np.ndarray, np.generic, bool, int, float, complex)
 _detached = Op(lambda x: x, "detach", differentiable=False)
 
 
@@ -73,7 +81,8 @@ def custom_gradient(f: Callable[..., Any]) -> Callable[..., Any]:
 
     Args:
         f: `f(*args)` returns `(outputs, grad)`, where `grad(*upstream)` gets one tensor for each
-            output and returns one gradient for each tensor argument. If `f` reads trainable
+            output and returns one gradient for each positional argument that is an array or a
+            number (None: there is none). Keyword arguments are passed on as they are. If `f` reads trainable
             variables, `grad` must take a keyword `variables`, a list, and return
             `(argument gradients, variable gradients)`.
 
@@ -95,9 +104,7 @@ def custom_gradient(f: Callable[..., Any]) -> Callable[..., Any]:
 
     def wrapped(*args: Any, **kwargs: Any) -> Any:
         leaves, tree = jax.tree.flatten(args)
-        places = [
-            k for k, leaf in enumerate(leaves) if isinstance(leaf, ArrayLike | jax.Array | float)
-        ]
+        places = [k for k, leaf in enumerate(leaves) if isinstance(leaf, _ARRAYS)]
         tensors = [as_tensor(leaves[k]) for k in places]
         kept: list[Any] = []
 

@@ -67,10 +67,11 @@ def compiled(
 
 def difference(new: Record) -> str:
     """In words, the first difference between a program and the nearest one compiled before."""
-    best, score = None, 0.3
+    best, score = None, (0.3, 0)
     for old in _recent:
         if old.what == new.what:
-            found = SequenceMatcher(None, old.names, new.names, autojunk=False).ratio()
+            ratio = SequenceMatcher(None, old.names, new.names, autojunk=False).ratio()
+            found = (ratio, sum(a == b for a, b in zip(old.ops, new.ops, strict=False)))
             if found >= score:
                 best, score = old, found
     if best is None:

@@ -27,9 +27,9 @@ def rebuilt(nest: Any, leaves: Sequence[Any]) -> Any:
 
 def in_order(like: Any, nest: Any) -> Any:
     """`nest` with the keys of its dictionaries in the order that they have in `like`."""
-    kind = type(like)
-    if kind is dict:
+    kind = type(nest)
+    if kind is dict and isinstance(like, dict):
         return {key: in_order(value, nest[key]) for key, value in like.items()}
-    if kind is list or kind is tuple:
+    if (kind is list or kind is tuple) and isinstance(like, list | tuple):
         return kind(in_order(a, b) for a, b in zip(like, nest, strict=True))
     return nest

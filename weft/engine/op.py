@@ -109,6 +109,10 @@ class Op:
 
     def _structured(self, operands: tuple[Any, ...], params: dict[str, Any]) -> Any:
         """A call with nests, tensors by keyword, or static positional arguments."""
+        # A list of nothing but numbers is an array; what holds tensors is a nest.
+        operands = jax.tree.map(
+            lambda x: as_tensor(x) if _numbers(x) else x, operands, is_leaf=_numbers
+        )
         leaves, tree = jax.tree.flatten((operands, params), is_leaf=lambda x: x is None)
         dynamic = [_dynamic(leaf) for leaf in leaves]
         # A keyword's plain number is static; a positional one is an operand.
@@ -187,13 +191,22 @@ class ArrayOp(Op):
 
 
 _LEAF = jax.tree.structure(0)
+_NUMBERS = frozenset([bool, int, float, complex])
 _STRUCTURED = frozenset([list, tuple, dict, str, bytes, type(None)])
+
+
+def _numbers(value: Any) -> bool:
+    return (
+        value.__class__ is list
+        and bool(value)
+        and all(v.__class__ in _NUMBERS or _numbers(v) for v in value)
+    )
 
 
 def _static(value: Any) -> bool:
     if isinstance(value, ArrayLike | jax.Array) or type(value).__module__ == "numpy":
         return isinstance(value, type) or (hasattr(value, "itemsize") and not hasattr(value, "shape"))
-    if isinstance(value, list | dict):
+    if isinstance(value, list | dict | set):
         return False
     if isinstance(value, tuple):
         return not holds_tensor(value)

@@ -248,6 +248,16 @@ def separate(outs: Sequence[Any], inputs: Sequence[Any]) -> list[Any]:
 _distinct = separate
 
 
+def _up_to(slot: int, nodes: tuple[Node, ...]) -> tuple[Node, ...]:
+    """The nodes up to the one that makes a slot."""
+    first = 0
+    for index, node in enumerate(nodes):
+        first += len(node[0].out_specs)
+        if first > slot:
+            return nodes[: index + 1]
+    return nodes
+
+
 def run_snapshot(trace: LazyTrace, tensor: Tensor) -> None:
     """Compute one tensor of another thread's trace, leaving the trace as it is.
 
@@ -257,9 +267,11 @@ def run_snapshot(trace: LazyTrace, tensor: Tensor) -> None:
     with trace.lock:
         if tensor._value is not None:
             return
-        nodes = tuple(trace.nodes)
-        leaves = list(trace.leaves)
         slot = tensor._slot
+        # What came after does not matter: the same value later in a loop is the same program.
+        nodes = _up_to(slot, tuple(trace.nodes))
+        inputs = max((-s for node in nodes for s in node[1:] if s < 0), default=0)
+        leaves = trace.leaves[:inputs]
         arrays = [_on_device(leaf) for leaf in leaves]
         key = (nodes, (slot,), (), "snapshot")
         program = programs.kept.get(key)

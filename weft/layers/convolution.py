@@ -22,9 +22,7 @@ from weft.ops import conv
 __all__ = ["Conv2D", "Convolution2D"]
 
 
-_add_to_channels = ArrayOp(
-    lambda y, bias: y + bias.reshape(-1, *[1] * (y.ndim - 2)), "add_bias"
-)
+_add_to_channels = ArrayOp(lambda y, bias: y + bias.reshape(-1, *[1] * (y.ndim - 2)), "add_bias")
 
 
 class Conv2D(Layer):

@@ -430,10 +430,11 @@ class Layer(Structure):
             return base
         accepted = inspect.signature(cls.__init__).parameters
         takes_any = any(p.kind is p.VAR_KEYWORD for p in accepted.values())
-        config = {k: v for k, v in base.items() if takes_any or k in accepted}
+        config = {}
         for key, value in list(bound.arguments.items())[1:]:
             kind = accepted[key].kind
             config.update(value if kind is inspect.Parameter.VAR_KEYWORD else {key: value})
+        config.update({k: v for k, v in base.items() if takes_any or k in accepted})
         odd = [k for k, v in config.items() if not _plain(v)]
         if odd:
             raise NotImplementedError(

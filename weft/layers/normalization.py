@@ -106,9 +106,7 @@ class BatchNormalization(Layer):
         **kwargs: Any,
     ) -> None:
         kwargs.pop("renorm_momentum", None)  # of no account without renorm
-        super().__init__(
-            **without("BatchNormalization", kwargs, "renorm", "renorm_clipping")
-        )
+        super().__init__(**without("BatchNormalization", kwargs, "renorm", "renorm_clipping"))
         if isinstance(axis, list | tuple) and len(axis) == 1:  # as Keras 2 wrote it down
             axis = axis[0]
         if not isinstance(axis, int):

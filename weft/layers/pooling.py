@@ -40,9 +40,7 @@ class _Pooling(Layer):
         _check(input_shape, self.data_format)
 
     def call(self, inputs: Any) -> Tensor:
-        y = self._pool(
-            inputs, self.pool_size, self.strides, self.padding, self.data_format
-        )
+        y = self._pool(inputs, self.pool_size, self.strides, self.padding, self.data_format)
         if 0 in y.shape and 0 not in inputs.shape:
             raise ShapeError(
                 f"the window {self.pool_size} does not fit in an input of shape "

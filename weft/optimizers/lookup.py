@@ -7,12 +7,15 @@ from typing import Any
 
 from weft.optimizers.adam import Adam, AdamW
 from weft.optimizers.base import Optimizer
+from weft.optimizers.rmsprop import RMSprop
 from weft.optimizers.sgd import SGD
 from weft.optimizers.transformation import OptaxOptimizer, is_transformation
 
 __all__ = ["deserialize", "get", "serialize"]
 
-_KNOWN: dict[str, type[Optimizer]] = {cls.__name__.lower(): cls for cls in (SGD, Adam, AdamW)}
+_KNOWN: dict[str, type[Optimizer]] = {
+    cls.__name__.lower(): cls for cls in (SGD, RMSprop, Adam, AdamW)
+}
 
 
 def get(identifier: Any) -> Optimizer:

@@ -31,7 +31,7 @@ class Source:
     size: int | None = None  # batches an epoch, when known
 
     def batches(self) -> Iterator[Any]:
-        """The batches of one epoch, as tuples of nests of NumPy arrays."""
+        """The batches of one epoch: `x`, `(x, y)` or `(x, y, sample_weight)` of NumPy arrays."""
         raise NotImplementedError
 
 
@@ -39,8 +39,8 @@ class ArraySource(Source):
     """Batches of whole arrays: slices, or gathers in a new order each epoch."""
 
     def __init__(self, data: tuple[Any, ...], batch_size: int, shuffle: bool) -> None:
-        self.leaves, self.tree = jax.tree.flatten(data)
         self.n = check_lengths(data)
+        self.leaves, self.tree = jax.tree.flatten(packed(data))
         self.batch_size = batch_size
         self.size = -(-self.n // batch_size)
         self.rng = np.random.default_rng(next_host_seed()) if shuffle else None
@@ -100,12 +100,17 @@ class IterableSource(Source):
 _END = object()
 
 
+def packed(data: tuple[Any, ...]) -> Any:
+    """A batch as a step gets it: x alone where there is nothing else, as in Keras."""
+    if len(data) == 1 and not isinstance(data[0], list | tuple):
+        return data[0]
+    return data
+
+
 def _host(item: Any) -> Any:
-    """A batch from outside as a tuple of nests of NumPy arrays."""
+    """A batch from outside as a nest of NumPy arrays."""
     if isinstance(item, list):  # torch's DataLoader yields lists for (x, y)
         item = tuple(item)
-    if not isinstance(item, tuple):
-        item = (item,)
     return jax.tree.map(host_array, item)
 
 
@@ -176,13 +181,16 @@ def arrays(x: Any, y: Any, sample_weight: Any) -> tuple[Any, ...]:
 def _nest(part: Any) -> Any:
     if hasattr(part, "to_numpy") and not isinstance(part, ArrayLike):
         part = part.to_numpy()  # pandas
-    if isinstance(part, list) and part and not _is_array(part[0]):
-        return host_array(part)  # a list of numbers is one array
+    if isinstance(part, list) and part and not _holds_arrays(part):
+        return host_array(part)  # a (nested) list of numbers is one array
     return jax.tree.map(host_array, part)
 
 
-def _is_array(value: Any) -> bool:
-    return hasattr(value, "shape") or isinstance(value, list | tuple | dict)
+def _holds_arrays(value: Any) -> bool:
+    """Whether a nested list has arrays at its ends; its first ends are looked at."""
+    while isinstance(value, list | tuple) and len(value):
+        value = value[0]
+    return hasattr(value, "shape") or isinstance(value, dict)
 
 
 def is_iterable_of_batches(x: Any) -> bool:

@@ -479,7 +479,7 @@ class Trainer:
         sources.check_lengths(data)
         if class_weight:
             data = sources.weighted_by_class(data, class_weight)
-        logs = dict(Logs(self._steps(step)(jax.tree.map(np.array, data))))
+        logs = dict(Logs(self._steps(step)(jax.tree.map(np.array, sources.packed(data)))))
         self._after()
         if as_dict:
             return logs
@@ -488,7 +488,7 @@ class Trainer:
 
     def predict_on_batch(self, x: Any) -> Any:
         """The outputs for one batch, as NumPy arrays."""
-        data = jax.tree.map(np.array, sources.arrays(x, None, None))
+        data = jax.tree.map(np.array, sources.packed(sources.arrays(x, None, None)))
         return jax.tree.map(to_numpy, self._steps("predict_step")(data))
 
 

@@ -19,6 +19,7 @@ _streams: dict[int, engine.SeedGenerator] = {}
 
 
 def stream(seed: Any) -> Any:
+    """The generator that an operation with this seed draws on from call to call."""
     if not isinstance(seed, int | np.integer):
         return seed
     if seed not in _streams:

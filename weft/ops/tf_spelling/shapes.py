@@ -154,10 +154,10 @@ def squeeze(input: Any, axis: Any = None, name: str | None = None) -> Tensor:
 
 def concat(values: Any, axis: Any, name: str | None = None) -> Any:
     """Tensors joined along an axis; shapes (NumPy arrays from `tf.shape`, lists) give an array."""
-    if isinstance(values, list | tuple) and any(isinstance(v, np.ndarray) for v in values):
-        tensors = [v for v in values if isinstance(v, engine.ArrayLike | jax.Array)]
-        if not tensors:
-            return np.concatenate([np.asarray(v) for v in values], axes_of(axis))
+    values = list(values)
+    arrays = [v for v in values if isinstance(v, np.ndarray)]
+    if arrays and not any(isinstance(v, engine.ArrayLike | jax.Array) for v in values):
+        return np.concatenate([np.asarray(v, arrays[0].dtype) for v in values], axes_of(axis))
     return ops.concatenate(values, axis)
 
 

@@ -1,0 +1,16 @@
+"""tf.keras.mixed_precision: dtype policies."""
+
+from weft.engine.names import unknown
+from weft.precision import (
+    Policy,
+    global_policy,
+    set_global_policy,
+)
+
+__all__ = [
+    "Policy", "global_policy", "set_global_policy",
+]  # fmt: skip
+
+
+def __getattr__(name):
+    raise unknown(__name__, name, __all__)
