@@ -50,7 +50,10 @@ def test_a_dtype_and_a_structure_that_changed(log):
     log()
     step(x.astype("float16")).numpy()
     (note,) = log()
-    assert "scaled(float16[6, 3], float32[]~), where the nearest program has scaled(float32[6, 3]" in note
+    assert (
+        "scaled(float16[6, 3], float32[]~), where the nearest program has scaled(float32[6, 3]"
+        in note
+    )
     (step(x) + 1.0).numpy()
     (note,) = log()
     assert "1 more operations than the nearest program, from add(" in note
@@ -120,7 +123,11 @@ print(float(function(layers)(x)))
 
 
 def start(**environment):
-    kept = {k: v for k, v in os.environ.items() if k not in ("WEFT_CACHE_DIR", "JAX_COMPILATION_CACHE_DIR")}
+    kept = {
+        k: v
+        for k, v in os.environ.items()
+        if k not in ("WEFT_CACHE_DIR", "JAX_COMPILATION_CACHE_DIR")
+    }
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", PROGRAM], env={**kept, **environment},
         capture_output=True, text=True, timeout=100,

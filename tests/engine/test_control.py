@@ -65,7 +65,10 @@ def test_while_loop(wrap):
     run = wrap(lambda n: while_loop(lambda i, y: i < n, lambda i, y: (i + 1, y * 2.0), (0, 1.0)))
     i, y = run(as_tensor(np.int32(5)))
     assert (int(i), float(y)) == (5, 32.0)
-    assert float(wrap(lambda: while_loop(lambda x: x < 50, lambda x: x * 3.0, as_tensor(1.0)))()) == 81.0
+    assert (
+        float(wrap(lambda: while_loop(lambda x: x < 50, lambda x: x * 3.0, as_tensor(1.0)))())
+        == 81.0
+    )
     kept = while_loop(lambda a, b: total(a) < 9.0, lambda a, b: [a + b["k"], b],
                       [vector(0.0, 1.0), {"k": 1.0}])  # fmt: skip
     assert isinstance(kept, list)
@@ -95,7 +98,9 @@ def test_scan(wrap):
     last, ys = run(x)
     assert float(last) == 6.0
     assert ys["twice"].numpy().tolist() == [0.0, 2.0, 6.0]
-    back = scan(lambda c, r: (c + r["a"] * r["b"], c), 0.0, {"a": x, "b": x}, reverse=True, unroll=2)
+    back = scan(
+        lambda c, r: (c + r["a"] * r["b"], c), 0.0, {"a": x, "b": x}, reverse=True, unroll=2
+    )
     assert (float(back[0]), back[1].numpy().tolist()) == (14.0, [13.0, 9.0, 0.0])
     counted = scan(lambda c, _: (c + 1, None), 0, length=4)
     assert (int(counted[0]), counted[1]) == (4, None)
@@ -269,7 +274,9 @@ def test_the_condition_of_a_while_loop_sees_assignments(wrap):
 @run_both
 def test_seeds_move_on_in_loops(wrap):
     generator = SeedGenerator(3)
-    run = wrap(lambda: scan(lambda c, _: (c, draw(generator, jax.random.uniform)), 0.0, length=4)[1])
+    run = wrap(
+        lambda: scan(lambda c, _: (c, draw(generator, jax.random.uniform)), 0.0, length=4)[1]
+    )
     first, second = run().numpy(), run().numpy()
     again = SeedGenerator(3)
     want = [float(draw(again, jax.random.uniform)) for _ in range(8)]
@@ -337,7 +344,9 @@ def test_predicates_and_branches_that_do_not_fit():
 
 def test_loops_that_do_not_fit():
     x = vector(1.0, 2.0)
-    with pytest.raises(ShapeError, match=r"while_loop: loop variable 0 has shape \(2,\) before .*\(\) after"):
+    with pytest.raises(
+        ShapeError, match=r"while_loop: loop variable 0 has shape \(2,\) before .*\(\) after"
+    ):
         while_loop(lambda a: True, lambda a: total(a), [x])
     with pytest.raises(ValueError, match="while_loop: the body must return the structure"):
         while_loop(lambda a, b: True, lambda a, b: (a, b, b), [x, x])
@@ -345,7 +354,9 @@ def test_loops_that_do_not_fit():
         while_loop(lambda a: a > 0.0, lambda a: a, [x])
     with pytest.raises(ShapeError, match="fori_loop: loop variable 0"):
         fori_loop(0, 3, lambda i, a: a[None], x)
-    with pytest.raises(ShapeError, match=r"scan: the carry has shape \(\) before f and \(2,\) after"):
+    with pytest.raises(
+        ShapeError, match=r"scan: the carry has shape \(\) before f and \(2,\) after"
+    ):
         scan(lambda c, r: (x, r), 0.0, x)
     with pytest.raises(ValueError, match="scan: the carry is"):
         scan(lambda c, r: ((c, c), r), 0.0, x)
@@ -363,7 +374,9 @@ def test_loops_that_do_not_fit():
 
 def test_what_cannot_be_done_at_once():
     v = Variable(0.0, name="seen")
-    with pytest.raises(ValueError, match=r"vectorized_map: the function assigns variable 'seen'.*map"):
+    with pytest.raises(
+        ValueError, match=r"vectorized_map: the function assigns variable 'seen'.*map"
+    ):
         vectorized_map(lambda r: v.assign_add(r), vector(1.0, 2.0))
     assert float(v) == 0.0
 

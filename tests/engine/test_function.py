@@ -64,7 +64,6 @@ def test_state_is_found_by_itself():
 def test_a_variable_that_is_only_written():
     v = Variable([1.0, 2.0])
 
-
     @function
     def put(x):
         v.assign(x * 2.0)
@@ -187,7 +186,9 @@ def test_variables_as_arguments_and_results():
 
 
 def test_arguments_that_cannot_be_part_of_a_signature():
-    with pytest.raises(TypeError, match=r"'f': arguments that are no tensors.*hashable; got \['set'\]"):
+    with pytest.raises(
+        TypeError, match=r"'f': arguments that are no tensors.*hashable; got \['set'\]"
+    ):
         function(lambda x: 1.0, name="f")({1, 2})
     with pytest.raises(TypeError, match="needs a callable, got int"):
         function(3)
@@ -263,7 +264,9 @@ def test_a_value_asked_for_while_tracing(ask):
         ask(x.sum())
         return x
 
-    with pytest.raises(ValueNeededError, match=r"test_function\.py:\d+ in run: .*cond.*run_eagerly") as e:
+    with pytest.raises(
+        ValueNeededError, match=r"test_function\.py:\d+ in run: .*cond.*run_eagerly"
+    ) as e:
         run(as_tensor([1.0, 2.0]))
     assert e.value.line.endswith("in run")
     assert float(v) == 3.0
@@ -292,7 +295,9 @@ def test_a_tensor_that_leaks_out_of_its_trace():
 
     run(as_tensor([1.0, 2.0]))
     for use in (lambda t: t + 1.0, lambda t: t.numpy(), float):
-        with pytest.raises(GraphError, match=r"symbolic tensor \(shape \(2,\), dtype float32\).*Return it"):
+        with pytest.raises(
+            GraphError, match=r"symbolic tensor \(shape \(2,\), dtype float32\).*Return it"
+        ):
             use(kept[0])
     with pytest.raises(GraphError, match="symbolic"):
         function(lambda y: y + kept[0])(as_tensor([1.0, 2.0]))

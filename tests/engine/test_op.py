@@ -145,7 +145,9 @@ def test_strings_and_none_among_the_operands():
 
 
 def test_a_static_argument_that_cannot_be_hashed():
-    with pytest.raises(TypeError, match=r"weft\.op 'f': a static argument must be hashable, got \['set'"):
+    with pytest.raises(
+        TypeError, match=r"weft\.op 'f': a static argument must be hashable, got \['set'"
+    ):
         weft.op(lambda x, *, names: x, name="f")(1.0, names={"a"})
 
 
@@ -175,7 +177,9 @@ def test_options_and_the_decorator_with_a_name():
 
 def test_a_shape_error_is_raised_at_the_user_s_line():
     flush()
-    text = r"outer\(float32\[2, 2\], float32\[3\]\): .*einsum|outer\(float32\[2, 2\], float32\[3\]\):"
+    text = (
+        r"outer\(float32\[2, 2\], float32\[3\]\): .*einsum|outer\(float32\[2, 2\], float32\[3\]\):"
+    )
     with pytest.raises(ShapeError, match=text) as e:
         outer(np.ones((2, 2), "float32"), np.ones(3, "float32"))  # this line
     assert isinstance(e.value, ValueError)
@@ -190,5 +194,5 @@ def test_a_shape_error_is_raised_at_the_user_s_line():
 
 
 def test_operands_that_are_no_arrays():
-    with pytest.raises(TypeError, match="hashable|expected a tensor|object"):
+    with pytest.raises(TypeError, match=r"hashable|expected a tensor"):
         outer(object(), {1: {2}})

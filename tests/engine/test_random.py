@@ -62,7 +62,9 @@ def test_drawing_compiles_once():
 def test_operands_and_parameters_of_a_sampler():
     g = SeedGenerator(0)
     low = as_tensor(np.float32(5.0))
-    x = draw(g, lambda key, low, *, shape: jax.random.uniform(key, shape) + low, (low,), shape=(50,))
+    x = draw(
+        g, lambda key, low, *, shape: jax.random.uniform(key, shape) + low, (low,), shape=(50,)
+    )
     assert x.shape == (50,)
     assert ((x.numpy() >= 5.0) & (x.numpy() < 6.0)).all()
 
@@ -99,5 +101,7 @@ def test_bad_seeds():
         with pytest.raises(ValueError, match="set_seed needs a non-negative integer, got"):
             set_seed(odd)
     for odd in (-1, 1.5, "a"):
-        with pytest.raises(ValueError, match="SeedGenerator needs a non-negative integer seed, got"):
+        with pytest.raises(
+            ValueError, match="SeedGenerator needs a non-negative integer seed, got"
+        ):
             SeedGenerator(odd)

@@ -1,4 +1,4 @@
-"""What GradientTape does beyond TensorFlow's golden values: values read inside, programs, errors."""
+"""GradientTape beyond TensorFlow's golden values: values read inside, programs, errors."""
 
 import gc
 import weakref
@@ -252,9 +252,9 @@ def test_recompute_grad_takes_variables_and_statics():
 
 def test_custom_gradient_refuses_what_it_cannot_use():
     v = Variable(2.0)
-    with pytest.raises(TypeError, match="reads the variables .* keyword argument `variables`"):
+    with pytest.raises(TypeError, match=r"reads the variables .* keyword argument `variables`"):
         custom_gradient(lambda x: (x * v, lambda up: up))(as_tensor(1.0))
-    with pytest.raises(ValueError, match="must return 2 gradients.* returned 1"):
+    with pytest.raises(ValueError, match=r"must return 2 gradients.* returned 1"):
         custom_gradient(lambda x, y: (x * y, lambda up: up))(as_tensor(1.0), as_tensor(1.0))
 
 
@@ -366,9 +366,11 @@ def test_not_recording():
     tape = Tape()
     with pytest.raises(RuntimeError, match="watch: this tape is not recording"):
         tape.watch(as_tensor(1.0))
-    with pytest.raises(RuntimeError, match="stop_recording: this tape is not recording"):
-        with tape.stop_recording():
-            pass
+    with (
+        pytest.raises(RuntimeError, match="stop_recording: this tape is not recording"),
+        tape.stop_recording(),
+    ):
+        pass
     with pytest.raises(ValueError, match="reset: this tape is not recording"):
         tape.reset()
     with pytest.raises(RuntimeError, match="recorded nothing"):
@@ -383,7 +385,10 @@ def test_entering_an_active_tape():
 
 def test_what_is_no_tensor():
     tape, x, y = watched()
-    with pytest.raises(ValueError, match="watch needs a tensor or variable, got float"), Tape() as t:
+    with (
+        pytest.raises(ValueError, match="watch needs a tensor or variable, got float"),
+        Tape() as t,
+    ):
         t.watch(3.0)
     with pytest.raises(TypeError, match=r"target must be a weft tensor, got float.*weft\.op"):
         tape.gradient(3.0, x)
@@ -417,11 +422,11 @@ def test_a_loop_without_bound_has_no_gradient():
     v = Variable(2.0)
     with Tape() as tape:
         y = weft.engine.while_loop(lambda x: x < 100.0, lambda x: x * v, [1.0])[0]
-    with pytest.raises(NotImplementedError, match="while_loop.*maximum_iterations"):
+    with pytest.raises(NotImplementedError, match=r"while_loop.*maximum_iterations"):
         float(tape.gradient(y, v))
     with Tape() as tape:
         y = weft.engine.fori_loop(as_tensor(0), as_tensor(3), lambda i, x: x * v, 1.0)
-    with pytest.raises(NotImplementedError, match="fori_loop.*Python ints"):
+    with pytest.raises(NotImplementedError, match=r"fori_loop.*Python ints"):
         float(tape.gradient(y, v))
     assert float(v) == 2.0
 

@@ -64,7 +64,10 @@ def test_powers_products_and_signs(make):
     np.testing.assert_allclose((+a).numpy(), A)
     np.testing.assert_allclose(abs(a).numpy(), abs(A))
     assert (~make(np.array([True, False]))).numpy().tolist() == [False, True]
-    assert (make(np.array([True, False])) & np.array([True, True])).numpy().tolist() == [True, False]
+    assert (make(np.array([True, False])) & np.array([True, True])).numpy().tolist() == [
+        True,
+        False,
+    ]
 
 
 @make
@@ -108,9 +111,13 @@ def test_shapes_that_do_not_fit_are_refused_at_once():
     with pytest.raises(ShapeError, match=r"matmul\(float32\[2, 3\], float32\[2, 3\]\)"):
         as_tensor(A) @ as_tensor(B)
     v = Variable(A, name="w")
-    with pytest.raises(ShapeError, match=r"cannot assign to variable 'w': it has shape \(2, 3\), .*\(3,\)"):
+    with pytest.raises(
+        ShapeError, match=r"cannot assign to variable 'w': it has shape \(2, 3\), .*\(3,\)"
+    ):
         v.assign(np.ones(3))
-    with pytest.raises(ShapeError, match=r"cannot assign_add to variable 'w' of shape \(2, 3\): .*\(4, 2, 3\)"):
+    with pytest.raises(
+        ShapeError, match=r"cannot assign_add to variable 'w' of shape \(2, 3\): .*\(4, 2, 3\)"
+    ):
         v.assign_add(np.ones((4, 1, 1)))
     np.testing.assert_array_equal(v.numpy(), A)
 
@@ -237,7 +244,12 @@ def test_python_numbers_from_tensors(make):
     assert type(make(np.int32(3)).item()) is int
     assert range(5)[make(np.int32(3))] == 3
     assert make(A).tolist() == A.tolist()
-    for kind, convert in (("float", float), ("bool", bool), ("int", int), ("item", lambda t: t.item())):
+    for kind, convert in (
+        ("float", float),
+        ("bool", bool),
+        ("int", int),
+        ("item", lambda t: t.item()),
+    ):
         with pytest.raises(ValueError, match=rf"{kind}\(\) of a tensor of shape \(2, 3\): only a "):
             convert(make(A))
     with pytest.raises(TypeError, match=r"shape \(\) and dtype float32 cannot be an index"):
@@ -348,7 +360,9 @@ def test_raw_jax_in_a_trace_is_refused():
         return jnp.sin(x)
 
     for g in (f, function(lambda x: jnp.asarray(v)), function(lambda x: jnp.sum(x * 2.0))):
-        with pytest.raises(GraphError, match=r"test_tensor\.py:\d+.*function being traced.*weft\.op"):
+        with pytest.raises(
+            GraphError, match=r"test_tensor\.py:\d+.*function being traced.*weft\.op"
+        ):
             g(as_tensor(A))
     other = as_tensor(B)
     assert function(lambda x: x + jnp.asarray(other))(A).shape == (2, 3)
@@ -409,14 +423,19 @@ def test_dtypes_are_jax_s():
 def test_making_variables():
     assert Variable(1).dtype == "int32"
     assert Variable([1.0], dtype="float16").dtype == "float16"
-    assert Variable(lambda shape, dtype: np.full(shape, 2, dtype), shape=(2,)).numpy().tolist() == [2, 2]
+    assert Variable(lambda shape, dtype: np.full(shape, 2, dtype), shape=(2,)).numpy().tolist() == [
+        2,
+        2,
+    ]
     assert Variable(lambda: np.ones(3, "float32")).shape == (3,)
     assert Variable(initial_value=3.0, name="n").name == "n"
     assert float(Variable(as_tensor(2.0) * 2.0)) == 4.0
     assert Variable(1.0).name != Variable(1.0).name
     with pytest.raises(TypeError, match="needs an initial value"):
         Variable()
-    with pytest.raises(ShapeError, match=r"'b': the initial value has shape \(2,\), but shape=\(3,\)"):
+    with pytest.raises(
+        ShapeError, match=r"'b': the initial value has shape \(2,\), but shape=\(3,\)"
+    ):
         Variable([1.0, 2.0], shape=(3,), name="b")
 
 

@@ -1,20 +1,11 @@
 """How values live: lazy tensors, recorded operations, cached programs, tapes, functions."""
 
 from weft.engine import config
-from weft.engine.control import (
-    associative_scan,
-    cond,
-    fori_loop,
-    map,
-    recompute_grad,
-    scan,
-    switch,
-    vectorized_map,
-    while_loop,
-)
+from weft.engine.control import cond, recompute_grad, switch
 from weft.engine.custom import custom_gradient
 from weft.engine.errors import GraphError, ShapeError, ValueNeededError
 from weft.engine.function import Function, function
+from weft.engine.loops import associative_scan, fori_loop, map, scan, vectorized_map, while_loop
 from weft.engine.op import ArrayOp, Op, op
 from weft.engine.random import (
     SeedGenerator,

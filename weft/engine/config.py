@@ -75,7 +75,8 @@ def set_compilation_cache(folder: str | os.PathLike[str] | None) -> None:
 def _default_cache() -> None:
     """Called once at import."""
     chosen = os.environ.get("WEFT_CACHE_DIR")
-    if chosen == "off" or jax.config.jax_compilation_cache_dir:
+    set_up = jax.config.jax_compilation_cache_dir  # type: ignore[attr-defined]
+    if chosen == "off" or set_up:
         return
     base = os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache"
     set_compilation_cache(chosen or pathlib.Path(base) / "weft" / "xla")

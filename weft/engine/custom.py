@@ -82,8 +82,8 @@ def custom_gradient(f: Callable[..., Any]) -> Callable[..., Any]:
     Args:
         f: `f(*args)` returns `(outputs, grad)`, where `grad(*upstream)` gets one tensor for each
             output and returns one gradient for each positional argument that is an array or a
-            number (None: there is none). Keyword arguments are passed on as they are. If `f` reads trainable
-            variables, `grad` must take a keyword `variables`, a list, and return
+            number (None: there is none). Keyword arguments are passed on as they are. If `f` reads
+            trainable variables, `grad` must take a keyword `variables`, a list, and return
             `(argument gradients, variable gradients)`.
 
     Raises:

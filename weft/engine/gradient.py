@@ -180,7 +180,7 @@ def _jacobian(
     basis = jnp.eye(size, dtype=target.dtype).reshape((size, 1, *inner))
     rows = jax.vmap(run)(jnp.broadcast_to(basis, (size, *shape)))
     return tuple(
-        jnp.moveaxis(r, 0, 1).reshape((shape[0], *inner) + r.shape[2:]) for r in rows
+        jnp.moveaxis(r, 0, 1).reshape((shape[0], *inner, *r.shape[2:])) for r in rows
     )
 
 

@@ -187,6 +187,8 @@ class ArrayOp(Op):
         if any(value.__class__ in _STRUCTURED for value in operands):
             made = [as_tensor(v) if v.__class__ in _STRUCTURED else v for v in operands]
             return self(*made, **params)
+        # A static parameter is a tuple, so a list by keyword is an operand too.
+        params = {k: as_tensor(v) if v.__class__ is list else v for k, v in params.items()}
         return super()._structured(operands, params)
 
 
@@ -205,7 +207,8 @@ def _numbers(value: Any) -> bool:
 
 def _static(value: Any) -> bool:
     if isinstance(value, ArrayLike | jax.Array) or type(value).__module__ == "numpy":
-        return isinstance(value, type) or (hasattr(value, "itemsize") and not hasattr(value, "shape"))
+        scalar = hasattr(value, "itemsize") and not hasattr(value, "shape")
+        return isinstance(value, type) or scalar
     if isinstance(value, list | dict | set):
         return False
     if isinstance(value, tuple):

@@ -60,7 +60,7 @@ def astype(x: Any, dtype: Any) -> Tensor:
     tensor = x if x.__class__ is Tensor else as_tensor(x)
     if tensor.spec.dtype == kind and not tensor.spec.weak:
         return tensor
-    return record(_astype, (("dtype", kind),), (tensor,))  # type: ignore[no-any-return]
+    return record(_astype, (("dtype", kind),), (tensor,))
 
 
 # -- indexing -----------------------------------------------------------------------------
@@ -132,7 +132,7 @@ def getitem(x: Any, index: Any) -> Tensor:
             static.append("?")
             given.append(part)
             axis += 1
-    return record(_getitem_op, (("index", tuple(static)),), (x, *given))  # type: ignore[no-any-return]
+    return record(_getitem_op, (("index", tuple(static)),), (x, *given))
 
 
 def _is_mask(part: Any) -> bool:
@@ -251,7 +251,7 @@ def _iterate(self: Any) -> Iterator[Tensor]:
 def _len(self: Any) -> int:
     if self.shape == ():
         raise TypeError("a tensor without dimensions has no len().")
-    return self.shape[0]  # type: ignore[no-any-return]
+    return self.shape[0]
 
 
 def _to_numpy(self: Any, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:
@@ -289,7 +289,8 @@ def _dlpack(self: Any, **options: Any) -> Any:
 
 
 def _dlpack_device(self: Any) -> Any:
-    return jnp.asarray(self._read().array()).__dlpack_device__()
+    array: Any = jnp.asarray(self._read().array())
+    return array.__dlpack_device__()
 
 
 def _format(self: Any, form: str) -> str:
@@ -307,7 +308,7 @@ def _str(self: Any) -> str:
 
 def _reshape(self: Any, *shape: Any) -> Tensor:
     sizes = shape[0] if len(shape) == 1 and isinstance(shape[0], list | tuple) else shape
-    return reshape(self, shape=tuple(int(n) for n in sizes))  # type: ignore[no-any-return]
+    return reshape(self, shape=tuple(int(n) for n in sizes))
 
 
 reshape = ArrayOp(lambda x, *, shape: jnp.reshape(x, shape), "reshape")

@@ -93,12 +93,11 @@ def _run(trace: LazyTrace) -> None:
     if live:
         arrays = [_on_device(leaf) for leaf in trace.leaves]
         replaced = [] if held else _replaced(trace)
-        going = {k for k, _, _ in replaced}
-        gone = {id(trace.leaves[k]) for k in going}
         # The leaves that stay are held while the program starts: another thread may replace them.
-        kept = [leaf for k, leaf in enumerate(trace.leaves) if k not in going]
-        before = [b for b in trace.before.values() if id(b[1]) not in gone]
-        trace.before.clear()
+        kept: list[Any] = list(trace.leaves)
+        before, trace.before = trace.before, {}
+        for k, _, variable in replaced:
+            kept[k] = before.pop(id(variable))[0]
         if not held:
             trace.leaves.clear()
             trace.history.clear()
@@ -112,17 +111,15 @@ def _run(trace: LazyTrace) -> None:
         except BaseException:
             # The update did not happen: the variables keep the values that they had.
             for k, _, variable in replaced:
+                kept[k] = Tensor(arrays[k])
                 variable._hold(Tensor(arrays[k]))
-            for weak, old in before:
-                changed = weak()
+            for owner, old in before.values():
+                changed = owner()
                 if changed is not None and changed._tensor._trace is trace:
                     changed._tensor = old
             trace.sealed = held
             if not held:
-                rest = iter(kept)
-                trace.leaves[:] = [
-                    Tensor(array) if k in going else next(rest) for k, array in enumerate(arrays)
-                ]
+                trace.leaves[:] = kept
             raise
         for tensor, value in zip(live, outs, strict=True):
             tensor._value = value

@@ -83,7 +83,7 @@ class SeedGenerator:
 
     def next(self, ordered: bool = True) -> Tensor:
         """The key of the next draw: uint32 of shape (2,)."""
-        return draw(self, _key_data)  # type: ignore[no-any-return]
+        return draw(self, _key_data)
 
     def get_config(self) -> dict[str, Any]:
         """What makes an equal generator."""

@@ -112,6 +112,6 @@ def as_dtype(dtype: Any) -> np.dtype[Any]:
             f"{dtype!r} is not a dtype that weft can compute with. Use one of 'float32', "
             "'float16', 'bfloat16', 'int32', 'uint8', 'bool', ... or their NumPy types."
         )
-    if kind.name in _WIDE and not jax.config.jax_enable_x64:
+    if kind.name in _WIDE and not jax.config.jax_enable_x64:  # type: ignore[attr-defined]
         kind = np.dtype(_WIDE[kind.name])
     return kind

@@ -138,7 +138,7 @@ def as_tensor(value: Any, dtype: Any = None) -> Tensor:
         return value
     number = _PYTHON_NUMBERS.get(kind)
     if number is not None and dtype is None:
-        if kind is int and not -(2**31) <= value < 2**31 and not jax.config.jax_enable_x64:
+        if kind is int and not -(2**31) <= value < 2**31 and not jax.config.jax_enable_x64:  # type: ignore[attr-defined]
             raise OverflowError(
                 f"the Python integer {value} does not fit in int32, weft's integer dtype. "
                 "Use a float, or enable JAX's 64-bit mode (jax_enable_x64)."

@@ -196,7 +196,7 @@ class SymbolicTrace(Trace):
     def materialize(self, tensor: Tensor) -> None:
         trace = state.trace
         while trace is not None and trace is not self:
-            trace = trace.parent  # type: ignore[assignment]
+            trace = trace.parent
         if trace is None:
             raise leaked(tensor)
         line = user_line(2)
@@ -235,8 +235,8 @@ class _NotAnArray(TypeError):
 def record(op: Op, params: tuple[Any, ...], operands: Sequence[Any]) -> Any:
     """Append `op` applied to `operands` to the current trace; its outputs are new tensors."""
     trace = state.trace
-    key = [params]
-    node = [op]
+    key: list[Any] = [params]
+    node: list[Any] = [op]
     for value in operands:
         if value.__class__ is not Tensor:
             value = _read(trace, value) if isinstance(value, _variable) else as_tensor(value)
@@ -334,7 +334,7 @@ def flush(trace: Trace | None = None) -> None:
     current = state.trace
     if trace is None:
         trace = current
-    if trace.lazy and trace.nodes:
+    if isinstance(trace, LazyTrace) and trace.nodes:
         from weft.engine.program import run_pending
 
         run_pending(trace)

@@ -252,7 +252,7 @@ class Variable(ArrayLike):
 
 def cast(tensor: Tensor, dtype: np.dtype[Any]) -> Tensor:
     """A tensor in another dtype."""
-    return record(_cast, (("dtype", dtype),), (tensor,))  # type: ignore[no-any-return]
+    return record(_cast, (("dtype", dtype),), (tensor,))
 
 
 def set_value(variable: Variable, tensor: Tensor) -> None:

@@ -136,11 +136,6 @@ class Conv2D(Layer):
         y = conv(
             inputs, self.kernel, self.strides, self.padding, self.data_format, self.dilation_rate
         )
-        if 0 in y.shape and 0 not in shape:
-            raise ShapeError(
-                f"the kernel of size {self.kernel_size} (dilation {self.dilation_rate}) does not "
-                f"fit in an input of shape {tuple(shape)}; padding='same' would pad it."
-            )
         if self.bias is not None:
             y = y + self.bias if self._channel_axis == -1 else _add_to_channels(y, self.bias)
         return self.activation(y)  # type: ignore[no-any-return]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from weft.engine import ShapeError, Tensor
+from weft.engine import Tensor
 from weft.layers.layer import Layer
 from weft.layers.options import check_rank, data_format_of, padding_of, positive_many
 from weft.ops import average_pool, max_pool
@@ -40,13 +40,7 @@ class _Pooling(Layer):
         _check(input_shape, self.data_format)
 
     def call(self, inputs: Any) -> Tensor:
-        y = self._pool(inputs, self.pool_size, self.strides, self.padding, self.data_format)
-        if 0 in y.shape and 0 not in inputs.shape:
-            raise ShapeError(
-                f"the window {self.pool_size} does not fit in an input of shape "
-                f"{tuple(inputs.shape)}; padding='same' would pad it."
-            )
-        return y
+        return self._pool(inputs, self.pool_size, self.strides, self.padding, self.data_format)
 
     def _pool(self, *args: Any) -> Tensor:
         raise NotImplementedError
