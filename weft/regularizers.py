@@ -118,7 +118,8 @@ class OrthogonalRegularizer(Regularizer):
 
     Args:
         factor: the penalty's weight.
-        mode: "rows" or "columns".
+        mode: "rows" or "columns". (Keras 3.15 divides columns by the wrong norms; here both modes
+            are as documented.)
     """
 
     def __init__(self, factor: float = 0.01, mode: str = "rows") -> None:

@@ -116,7 +116,7 @@ def test_an_unknown_argument_lists_near_ones():
             zeros(2, 8),
             r"expected an input of shape \(batch, rows, columns, channels",
         ),
-        (MaxPooling2D(9), zeros(2, 8, 8, 1), r"window \(9, 9\) does not fit"),
+        (MaxPooling2D(9), zeros(2, 8, 8, 1), r"window of \(9, 9\) does not fit"),
         (GlobalAveragePooling2D(), zeros(2, 8, 8), r"got shape \(2, 8, 8\)"),
         (BatchNormalization(axis=2), zeros(2, 3), r"axis 2 is out of range.*\(2, 3\).*2 axes"),
         (LayerNormalization(axis=[1, 5]), zeros(2, 3), "axis 5 is out of range"),

@@ -455,7 +455,7 @@ def test_masks_travel():
     assert seen[2] is None
     Look()(X)
     assert seen[3] is None
-    with pytest.warns(UserWarning, match=r"'flatten' \(Flatten\) .* with a mask, which ends here"):
+    with pytest.warns(UserWarning, match=r"\(Flatten\) was called .* with a mask, which ends here"):
         layers.Flatten()(embedded)
 
     from weft.layers.masks import masks

@@ -165,9 +165,9 @@ def test_max_pool_gives_ties_to_the_first(size, strides, padding):
     x[0, :3] = 1
     weights = signed(*reduce_window(x, size, strides, padding.upper()).shape)
     (got,) = gradient(lambda x: ops.max_pool(x, size, strides, padding) * weights, x)
-    want = jax.grad(
-        lambda x: (reduce_window(x, size, strides, padding.upper()) * weights).sum()
-    )(jnp.asarray(x))
+    want = jax.grad(lambda x: (reduce_window(x, size, strides, padding.upper()) * weights).sum())(
+        jnp.asarray(x)
+    )
     np.testing.assert_allclose(got, want, rtol=1e-5, atol=1e-6)
 
 

@@ -6,10 +6,13 @@ import keras
 import numpy as np
 import pytest
 
-import weft
 from weft import ops
 
 rng = np.random.default_rng(7)
+
+
+def named(names, cases):
+    return {name: cases for name in names.split()}
 
 
 def call(*args, **kwargs):
@@ -45,29 +48,30 @@ SEGMENTS = np.array([0, 0, 1], "int32")
 LABELS = np.array([1, 3, 0], "int32")
 
 UNARY = {
-    **dict.fromkeys(
+    **named(
         "abs absolute arcsinh arctan ceil cos cosh deg2rad erf erfc exp exp2 expm1 fabs floor "
         "negative rad2deg reciprocal sign signbit sin sinc sinh square tan tanh trunc cbrt "
         "relu relu6 sigmoid log_sigmoid silu swish softplus softsign selu hard_sigmoid hard_silu "
-        "hard_swish hard_tanh tanh_shrink sparse_plus sparse_sigmoid real".split(),
+        "hard_swish hard_tanh tanh_shrink sparse_plus sparse_sigmoid real",
         S,
     ),
-    **dict.fromkeys("arccos arcsin arctanh erfinv".split(), P),
-    **dict.fromkeys("log log10 log1p log2 sqrt rsqrt arccosh".split(), L),
-    **dict.fromkeys("isfinite isinf isnan isneginf isposinf isreal".split(), N),
+    **named("arccos arcsin arctanh erfinv", P),
+    **named("log log10 log1p log2 sqrt rsqrt arccosh", L),
+    **named("isfinite isinf isnan isneginf isposinf isreal", N),
 }
-REDUCTIONS = "sum mean std var max min amax amin any all median prod ptp logsumexp".split()
+REDUCTIONS = [
+    "sum", "mean", "std", "var", "max", "min", "amax", "amin", "any", "all", "median", "prod",
+    "ptp", "logsumexp",
+]  # fmt: skip
 BINARY = {
-    **dict.fromkeys(
+    **named(
         "add subtract multiply divide true_divide floor_divide mod maximum minimum fmax fmin fmod "
         "arctan2 hypot logaddexp logaddexp2 equal not_equal less less_equal greater greater_equal "
-        "logical_and logical_or logical_xor heaviside".split(),
+        "logical_and logical_or logical_xor heaviside",
         [call(S, T), call(S, 2.0), call(I, J), call(I, 2.0), call(S, I)],
     ),
-    **dict.fromkeys("bitwise_and bitwise_or bitwise_xor".split(), [call(I, J), call(B, D)]),
-    **dict.fromkeys(
-        "bitwise_left_shift bitwise_right_shift left_shift right_shift".split(), [call(I, J)]
-    ),
+    **named("bitwise_and bitwise_or bitwise_xor", [call(I, J), call(B, D)]),
+    **named("bitwise_left_shift bitwise_right_shift left_shift right_shift", [call(I, J)]),
 }
 
 CASES = {
@@ -181,7 +185,9 @@ CASES = {
     "take_along_axis": [call(S, np.argsort(S, 1), 1), call(S, np.zeros((1, 4), "int32"), 0)],
     "slice": [call(A, (0, 1, 2), (2, 2, 1)), call(A, np.array([1, 0, 0]), (1, 3, 4))],
     "slice_update": [call(S, (1, 0), T[:2, :3])],
-    "scatter": [call(np.array([[0], [3], [0]]), S, (5, 4)), call(np.array([[1, 1]]), V[:1], (2, 2))],
+    "scatter": [
+        call(np.array([[0], [3], [0]]), S, (5, 4)), call(np.array([[1, 1]]), V[:1], (2, 2)),
+    ],
     "scatter_update": [
         call(S, np.array([[0, 1], [2, 2]]), V[:2]), call(S, np.array([[1], [1]]), T[:2], "add"),
         call(S, np.array([[0, 1]]), V[:1], "max"), call(S, np.array([[0, 1]]), V[:1], "mul"),
@@ -220,7 +226,8 @@ CASES = {
         call(A, V[:3], L[0, :3], 1, None, W[:3]), call(A, V[:3], L[0, :3], 1, W[:3]),
     ],
     "layer_normalization": [
-        call(S), call(S, V[:4], W[:4]), call(A / 1000), call(A, axis=(1, 2), epsilon=1e-5), call(S, V[:4]),
+        call(S), call(S, V[:4], W[:4]), call(A / 1000), call(S, V[:4]),
+        call(A, axis=(1, 2), epsilon=1e-5),
         call(S.astype("float16")), call(S, None, W[:4]),
     ],
     "rms_normalization": [call(S), call(S, V[:4], epsilon=1e-3), call(S / 1000)],

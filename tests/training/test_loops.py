@@ -391,3 +391,34 @@ def test_a_step_that_returns_no_dict():
 
     with pytest.raises(ValueError, match="train_step must return a dict"):
         compiled(Odd()).fit(x, y, verbose=0)
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_labels_outside_the_classes(again):
+    x, y = arrays()
+    model = compiled(Net())
+    if again:
+        model.fit(x, y, verbose=0)
+    before = [w.copy() for w in model.get_weights()] if again else None
+    y = y.copy()
+    y[5] = 3
+    with pytest.raises(ValueError, match=r"labels run from 0 to 3.*3 classes.*within 0 to 2"):
+        model.fit(x, y, verbose=0)
+    with pytest.raises(ValueError, match=r"labels run from 0 to 3"):
+        model.evaluate(x, y, verbose=0)
+    for a, b in zip(model.get_weights(), before or model.get_weights()):
+        np.testing.assert_array_equal(a, b)
+    loss = weft.losses.SparseCategoricalCrossentropy(from_logits=True)
+    with pytest.raises(ValueError, match=r"labels run from 0 to 3"):
+        loss(y, model(x))
+
+
+def test_callbacks_see_an_epoch_without_waiting_for_it():
+    """Logs that nobody reads are not fetched."""
+    x, y = arrays()
+
+    class Watch(weft.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            assert logs.unfetched()["loss"].__class__ is weft.Tensor
+
+    compiled(Net()).fit(x, y, epochs=1, verbose=0, callbacks=[Watch()])

@@ -97,7 +97,8 @@ def _run(trace: LazyTrace) -> None:
         kept: list[Any] = list(trace.leaves)
         before, trace.before = trace.before, {}
         for k, _, variable in replaced:
-            kept[k] = before.pop(id(variable))[0]
+            kept[k] = None
+            before.pop(id(variable), None)
         if not held:
             trace.leaves.clear()
             trace.history.clear()

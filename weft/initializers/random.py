@@ -127,16 +127,14 @@ def _fans(shape: tuple[int, ...], inputs: Any, outputs: Any) -> tuple[int, int]:
     """How many inputs each output is summed from, and outputs each input goes to.
 
     By default the last two axes are in and out, and those before them (a convolution's window)
-    belong to both. Named axes belong to their side alone, axes of neither side to both.
+    count for both. Where the axes of both sides are named, only they count.
     """
-    if inputs is None and outputs is None:
-        if len(shape) < 2:
-            return (shape[0], shape[0]) if shape else (1, 1)
-        inputs, outputs = (len(shape) - 2,), (len(shape) - 1,)
-    sides = [{a % len(shape) for a in side or ()} for side in (inputs, outputs)]
-    window = math.prod(n for a, n in enumerate(shape) if a not in sides[0] | sides[1])
-    fan_in, fan_out = (window * math.prod(shape[a] for a in side) for side in sides)
-    return fan_in, fan_out
+    if inputs is not None and outputs is not None:
+        return math.prod(shape[a] for a in inputs), math.prod(shape[a] for a in outputs)
+    if len(shape) < 2:
+        return (shape[0], shape[0]) if shape else (1, 1)
+    window = math.prod(shape[:-2])
+    return window * shape[-2], window * shape[-1]
 
 
 class VarianceScaling(_Random):
@@ -148,8 +146,8 @@ class VarianceScaling(_Random):
         distribution: "truncated_normal" (cut at two standard deviations, and scaled so that the
             variance is right all the same), "untruncated_normal" or "uniform".
         seed: an int, a SeedGenerator, or None.
-        input_axes, output_axes: the axes that count for the fans; by default the last but one
-            and the last.
+        input_axes, output_axes: the axes that count for the fans, both or neither; by default
+            the last two, and those before them for both.
 
     Raises:
         ValueError: an argument that is none of these.

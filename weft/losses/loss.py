@@ -7,6 +7,8 @@ from typing import Any
 
 import jax.numpy as jnp
 
+import numpy as np
+
 from weft.engine import ArrayLike, ArrayOp, Tensor, as_dtype, as_tensor
 from weft.engine.names import snake_case
 from weft.engine.operators import astype
@@ -159,6 +161,17 @@ class Loss:
         """Which of the losses count, or None if all do."""
         return getattr(y_pred, "_keras_mask", None)
 
+    def check_targets(self, y_true: np.ndarray[Any, Any], shape: tuple[int, ...]) -> None:
+        """Refuse targets that cannot be meant; `fit` and `evaluate` ask before they start.
+
+        Args:
+            y_true: all targets, on the host.
+            shape: of a batch of predictions.
+
+        Raises:
+            ValueError: says what is wrong with them. The base class finds nothing.
+        """
+
     def get_config(self) -> dict[str, Any]:
         """What makes an equal loss; a subclass adds its own arguments."""
         config: dict[str, Any] = {"name": self.name, "reduction": self.reduction}
@@ -205,6 +218,12 @@ class LossFunctionWrapper(Loss):
     def call(self, y_true: Any, y_pred: Any) -> Any:
         """The function's values."""
         return self.fn(y_true, y_pred, **self._fn_kwargs)
+
+    def check_targets(self, y_true: np.ndarray[Any, Any], shape: tuple[int, ...]) -> None:
+        """What the function itself checks (`check_targets`), if it does."""
+        check = getattr(self.fn, "check_targets", None)
+        if check is not None:
+            check(y_true, shape, **self._fn_kwargs)
 
     def _operands(self, y_true: Any, y_pred: Any) -> tuple[Any, Any]:
         # weft's own functions convert inside their one node.

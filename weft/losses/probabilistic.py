@@ -168,9 +168,9 @@ def sparse_categorical_crossentropy(
 
     Raises:
         ShapeError: the shapes do not fit.
-        ValueError: a label outside the classes, where `y_true` is on the host. Where looking would
-            mean waiting for the device, and in `fit` and `weft.function`, such a label's loss and
-            gradient are NaN instead.
+        ValueError: a label outside the classes, where `y_true` is on the host; `fit` and `evaluate`
+            look at whole arrays before they start. Where looking would mean waiting for the
+            device, such a label's loss and gradient are NaN instead.
 
     Example:
         >>> from weft.losses import sparse_categorical_crossentropy
@@ -192,7 +192,11 @@ sparse_categorical_crossentropy.pure = _sparse_categorical_crossentropy.pure
 
 
 def _check_labels(
-    labels: np.ndarray[Any, Any], shape: tuple[int, ...], ignore_class: int | None, axis: int
+    labels: np.ndarray[Any, Any],
+    shape: tuple[int, ...],
+    ignore_class: int | None = None,
+    axis: int = -1,
+    **_: Any,
 ) -> None:
     if ignore_class is not None:
         labels = labels[labels != ignore_class]
@@ -284,6 +288,9 @@ class CategoricalCrossentropy(LossFunctionWrapper):
             categorical_crossentropy, name, reduction, dtype,
             from_logits=from_logits, label_smoothing=label_smoothing, axis=axis,
         )  # fmt: skip
+
+
+sparse_categorical_crossentropy.check_targets = _check_labels  # type: ignore[attr-defined]
 
 
 class SparseCategoricalCrossentropy(LossFunctionWrapper):

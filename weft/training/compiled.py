@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
+
 from weft import losses as losses_module
 from weft import metrics as metrics_module
 from weft.engine import Tensor, as_tensor
@@ -73,6 +75,24 @@ class CompiledLoss:
         self.given, self.weights = loss, weights
         self.trackers: dict[Any, Mean] = {}
         self._losses: dict[Any, Loss | None] | None = None
+        self._shapes: dict[Any, tuple[int, ...]] = {}
+        self._expected: Any = None
+
+    def expect(self, y_true: Any) -> None:
+        """Let the losses check all targets of a run, now or once the outputs' shapes are known.
+
+        None forgets what was to be checked.
+        """
+        self._expected = y_true
+        if y_true is not None and self._shapes:
+            self._check()
+
+    def _check(self) -> None:
+        given, self._expected = self._expected, None
+        targets = matched("y", given, self._shapes, spread=False)
+        for name, loss in (self._losses or {}).items():
+            if loss is not None and isinstance(targets[name], np.ndarray):
+                loss.check_targets(targets[name], self._shapes[name])
 
     def _build(self, outputs: dict[Any, Any]) -> None:
         found = matched("loss", self.given, outputs, spread=True)
@@ -93,6 +113,9 @@ class CompiledLoss:
         if self._losses is None or self._losses.keys() != outputs.keys():
             self._build(outputs)
         assert self._losses is not None
+        self._shapes = {k: tuple(v.shape) for k, v in outputs.items()}
+        if self._expected is not None:
+            self._check()
         targets = matched("y", y_true, outputs, spread=False)
         weights = matched("sample_weight", sample_weight, outputs, spread=True)
         total: Any = None

@@ -29,6 +29,7 @@ class Source:
     """Batches for one run: iterated over once an epoch."""
 
     size: int | None = None  # batches an epoch, when known
+    targets: Any = None  # all of them, when they are whole arrays
 
     def batches(self) -> Iterator[Any]:
         """The batches of one epoch: `x`, `(x, y)` or `(x, y, sample_weight)` of NumPy arrays."""
@@ -40,6 +41,7 @@ class ArraySource(Source):
 
     def __init__(self, data: tuple[Any, ...], batch_size: int, shuffle: bool) -> None:
         self.n = check_lengths(data)
+        self.targets = unpack(data)[1]
         self.leaves, self.tree = jax.tree.flatten(packed(data))
         self.batch_size = batch_size
         self.size = -(-self.n // batch_size)
@@ -163,7 +165,7 @@ def source_for(
 
 class _Shortened(Source):
     def __init__(self, source: ArraySource, steps: int) -> None:
-        self.source, self.size = source, steps
+        self.source, self.size, self.targets = source, steps, source.targets
 
     def batches(self) -> Iterator[Any]:
         for _, batch in zip(range(self.size or 0), self.source.batches(), strict=False):

@@ -328,7 +328,7 @@ class Trainer:
         Raises:
             ValueError: the model is not compiled; arrays of unlike lengths or without examples.
         """
-        self._need_compiled("fit")
+        compiled = self._need_compiled("fit")
         if x is None:
             raise ValueError("fit needs data: x, or an iterable of batches.")
         if validation_split and validation_data is None:
@@ -348,6 +348,7 @@ class Trainer:
             validation = sources.source_for(
                 *parts, batch_size=validation_batch_size or batch_size, steps=validation_steps
             )
+        compiled.loss.expect(source.targets)
         callback_list = _callbacks(
             self, callbacks, verbose, add_history=True, epochs=epochs, steps=source.size
         )
@@ -374,10 +375,13 @@ class Trainer:
         return self.history
 
     def _after(self) -> None:
-        """Losses that a traced step left behind are symbolic; nobody may read them."""
+        """A run is over: forget its targets, and the losses that a traced step left (symbolic)."""
+        if self._compiled is not None:
+            self._compiled.loss.expect(None)
         self._clear_losses()  # type: ignore[attr-defined]
 
     def _evaluate(self, source: sources.Source, callback_list: CallbackList) -> dict[str, Any]:
+        self._need_compiled("evaluate").loss.expect(source.targets)
         self.reset_metrics()
         callback_list.on_test_begin()
         logs = _run_epoch(source, self._steps("test_step"), callback_list, "test", self)
