@@ -7,6 +7,7 @@ os.environ.setdefault("KERAS_BACKEND", "jax")  # read once, when Keras is first 
 import pytest
 
 import weft
+from weft.engine.program import programs
 
 
 @pytest.fixture(autouse=True)
@@ -23,3 +24,6 @@ def fresh_state():
         setter = getattr(getattr(weft, holder, None), name, None)
         if setter is not None:
             setter(value)
+    # Many tests, each with structures of its own, look like structure that never settles.
+    programs.pressure = 0
+    programs.waiting.clear()

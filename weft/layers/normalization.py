@@ -20,7 +20,11 @@ def _train(
     x: Any, mean: Any, variance: Any, *rest: Any, axis: int, epsilon: float, momentum: float,
     center: bool, scale: bool,
 ) -> Any:  # fmt: skip
-    """Normalise with the batch's own moments; also the moving moments after this batch."""
+    """Normalise with the batch's own moments; also the moving moments after this batch.
+
+    Both moments come from one pass: with d = x - s, variance = E[d²] - E[d]² for any s, and digits
+    are lost only where |mean - s| is many standard deviations, so s is the moving mean.
+    """
     weights = list(rest)
     gamma = weights.pop(0) if scale else None
     beta = weights.pop(0) if center else None
@@ -32,19 +36,25 @@ def _train(
         share = jnp.broadcast_to(weights[0].reshape(shape), x.shape).astype(wide.dtype)
         # Keras's rule; the small number keeps a batch that is hidden wholly from 0 / 0.
         share = share / (jnp.sum(share, others, keepdims=True) + 1e-7)
-        centre = jnp.sum(wide * share, others, keepdims=True)
-        away = wide - centre
-        spread = jnp.sum(jnp.square(away) * share, others, keepdims=True)
+
+        def average(v: Any) -> Any:
+            return jnp.sum(v * share, others, keepdims=True)
     else:
-        centre = jnp.mean(wide, others, keepdims=True)
-        away = wide - centre
-        spread = jnp.mean(jnp.square(away), others, keepdims=True)
+
+        def average(v: Any) -> Any:
+            return jnp.mean(v, others, keepdims=True)
+
+    # A moving mean spoilt by one overflow must not spoil the batches after it.
+    shift = jax.lax.stop_gradient(jnp.where(jnp.isfinite(mean), mean, 0)).reshape(sizes)
+    shift = shift.astype(wide.dtype)
+    away = wide - shift
+    offset = average(away)
+    spread = jnp.maximum(average(jnp.square(away)) - jnp.square(offset), 0)
+    centre = shift + offset
     gain = jax.lax.rsqrt(spread + epsilon)
     if gamma is not None:
         gain = gain * gamma.reshape(sizes)
-    y = away * gain
-    if beta is not None:
-        y = y + beta.reshape(sizes)
+    y = away * gain + ((0 if beta is None else beta.reshape(sizes)) - offset * gain)
     moved = [
         (old * momentum + new.reshape(old.shape) * (1 - momentum)).astype(old.dtype)
         for old, new in ((mean, centre), (variance, spread))
