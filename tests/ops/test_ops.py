@@ -82,6 +82,18 @@ def test_gradient_at_zero(function, at_zero):
     assert slope == pytest.approx([at_zero])
 
 
+@pytest.mark.parametrize("exponent", [2, 2.0, 3, 5, -1.0, 0.5, 1.5])
+def test_powers_and_their_gradients(exponent):
+    x = np.array([0.5, 2.0, 3.0], "float32")
+    for power in (lambda x: x**exponent, lambda x: ops.power(x, exponent)):
+        np.testing.assert_allclose(power(ops.array(x)).numpy(), x**exponent, rtol=1e-5)
+        (slope,) = gradient(power, x)
+        np.testing.assert_allclose(slope, exponent * x ** (exponent - 1), rtol=1e-5)
+    (slope,) = gradient(lambda x: x**2, np.array([0.0, -2.0], "float32"))
+    assert slope.tolist() == [0, -4]
+    assert (ops.array([1, 2]) ** 2).dtype == "int32" and (ops.array([1]) ** 2.0).dtype == "float32"
+
+
 def test_stop_gradient():
     (none,) = gradient(lambda x: ops.stop_gradient(x) * 2.0, X)
     assert none is None

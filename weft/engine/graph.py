@@ -120,6 +120,8 @@ class Graph:
             graph.out_specs = tuple(out_specs)
             graph.numbers = tuple(numbers)
             cls._interned[key] = graph
+            if len(cls._interned) > 4096:  # structure that keeps changing is not kept for ever
+                del cls._interned[next(iter(cls._interned))]
         return graph
 
     def constants(self) -> dict[int, Any]:
@@ -150,10 +152,9 @@ def graph_instr(graph: Graph, in_specs: tuple[Spec, ...], name: str, remat: bool
     if instr is None:
         fn = jax.checkpoint(graph.__call__) if remat else graph.__call__
         instr = _calls[key] = Instr(name, fn, in_specs, graph.out_specs)
+        if len(_calls) > 4096:
+            del _calls[next(iter(_calls))]
     return instr
-
-
-_gradients: dict[Any, Instr] = {}
 
 
 def gradient_instr(

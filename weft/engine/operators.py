@@ -32,7 +32,11 @@ multiply = ArrayOp(jnp.multiply)
 true_divide = ArrayOp(jnp.true_divide, "divide")
 floor_divide = ArrayOp(jnp.floor_divide, "floor_divide", differentiable=False)
 mod = ArrayOp(jnp.mod, "mod")
-power = ArrayOp(jnp.power)
+_power = ArrayOp(jnp.power, "power")
+_fixed_power = ArrayOp(lambda x, *, exponent, whole: jnp.power(x, exponent), "power")
+# Exponents that XLA knows a short way for (squares, roots) when it sees them: as an input of the
+# program, `x ** 2` takes 20 times as long. They are part of the program, all others are inputs.
+_EXPONENTS = frozenset([-1.0, -0.5, 0.5, 0, 1, 2, 3, 4])
 matmul = ArrayOp(jnp.matmul)
 negative = ArrayOp(jnp.negative)
 absolute = ArrayOp(jnp.abs, "absolute")
@@ -52,6 +56,14 @@ unstack = ArrayOp(
     "unstack",
 )
 _astype = ArrayOp(lambda x, *, dtype: jnp.asarray(x).astype(dtype), "cast")
+
+
+def power(x1: Any, x2: Any) -> Any:
+    """x1 to the power x2."""
+    kind = x2.__class__
+    if (kind is int or kind is float) and x2 in _EXPONENTS:
+        return _fixed_power(x1, exponent=x2, whole=kind is int)
+    return _power(x1, x2)
 
 
 def astype(x: Any, dtype: Any) -> Tensor:
@@ -210,16 +222,24 @@ def _compare(op: ArrayOp, name: str, default: Any) -> None:
 
 for _op, _name in [
     (add, "add"), (subtract, "sub"), (multiply, "mul"), (true_divide, "truediv"),
-    (floor_divide, "floordiv"), (mod, "mod"), (power, "pow"), (matmul, "matmul"),
+    (floor_divide, "floordiv"), (mod, "mod"), (_power, "pow"), (matmul, "matmul"),
     (bitwise_and, "and"), (bitwise_or, "or"), (bitwise_xor, "xor"),
 ]:  # fmt: skip
     _binary(_op, _name)
+
 for _op, _name, _default in [
     (equal, "eq", False), (not_equal, "ne", True), (less, "lt", NotImplemented),
     (less_equal, "le", NotImplemented), (greater, "gt", NotImplemented),
     (greater_equal, "ge", NotImplemented),
 ]:  # fmt: skip
     _compare(_op, _name, _default)
+
+
+_any_pow = vars(ArrayLike)["__pow__"]
+
+
+def _pow(self: Any, other: Any) -> Any:
+    return power(self, other) if other.__class__ in (int, float) else _any_pow(self, other)
 
 
 def _scalar(self: Any, kind: str) -> Any:
@@ -341,6 +361,7 @@ def _reduction(name: str) -> Any:
 
 _methods: dict[str, Any] = {
     "__getitem__": getitem,
+    "__pow__": _pow,
     "__neg__": lambda self: record(negative, (), (self,)),
     "__pos__": lambda self: self.value if isinstance(self, Variable) else self,
     "__abs__": lambda self: record(absolute, (), (self,)),
@@ -371,5 +392,3 @@ _methods: dict[str, Any] = {
 }
 for _name, _method in _methods.items():
     setattr(ArrayLike, _name, _method)
-
-

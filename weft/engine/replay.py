@@ -196,6 +196,8 @@ def _renamed_gradient(instr: Instr) -> Instr:
     alone = _alone.get(instr)
     if alone is None:
         alone = _alone[instr] = Instr("gradient", instr.fn, instr.in_specs, instr.out_specs)
+        if len(_alone) > 4096:
+            del _alone[next(iter(_alone))]
     return alone
 
 

@@ -22,8 +22,9 @@ def _train(
 ) -> Any:  # fmt: skip
     """Normalise with the batch's own moments; also the moving moments after this batch.
 
-    Both moments come from one pass: with d = x - s, variance = E[d²] - E[d]² for any s, and digits
-    are lost only where |mean - s| is many standard deviations, so s is the moving mean.
+    Both moments come from one pass: with d = x - s, variance = E[d²] - E[d]² for any s. The digits
+    that this loses grow with (mean - s)² / variance; s is the mean of the first of n samples, for
+    which that is at most n.
     """
     weights = list(rest)
     gamma = weights.pop(0) if scale else None
@@ -36,17 +37,13 @@ def _train(
         share = jnp.broadcast_to(weights[0].reshape(shape), x.shape).astype(wide.dtype)
         # Keras's rule; the small number keeps a batch that is hidden wholly from 0 / 0.
         share = share / (jnp.sum(share, others, keepdims=True) + 1e-7)
-
-        def average(v: Any) -> Any:
-            return jnp.sum(v * share, others, keepdims=True)
+        average = lambda v: jnp.sum(v * share, others, keepdims=True)  # noqa: E731
+        shift = average(wide)  # the first sample may be hidden
     else:
-
-        def average(v: Any) -> Any:
-            return jnp.mean(v, others, keepdims=True)
-
-    # A moving mean spoilt by one overflow must not spoil the batches after it.
-    shift = jax.lax.stop_gradient(jnp.where(jnp.isfinite(mean), mean, 0)).reshape(sizes)
-    shift = shift.astype(wide.dtype)
+        average = lambda v: jnp.mean(v, others, keepdims=True)  # noqa: E731
+        first = tuple(slice(1 if i == others[0] else None) for i in range(x.ndim))
+        shift = average(wide[first])
+    shift = jax.lax.stop_gradient(shift)
     away = wide - shift
     offset = average(away)
     spread = jnp.maximum(average(jnp.square(away)) - jnp.square(offset), 0)
@@ -145,6 +142,8 @@ class BatchNormalization(Layer):
 
     def build(self, input_shape: Any) -> None:
         self._axis = _axes_in(input_shape, self.axis)[0]
+        if len(input_shape) < 2:
+            raise ShapeError(f"expected a batch of samples, (batch, ...), got {input_shape}.")
         shape = (input_shape[self._axis],)
         # Moments and their weights are kept and used in the variables' own dtype.
         self.gamma = make_weight(self, "gamma", shape, autocast=False) if self.scale else None
