@@ -163,7 +163,6 @@ def test_a_shared_layer_counts_once_and_in_order():
 
 
 def test_attributes_that_hold_no_state_leave_the_structure_alone():
-    from weft.layers import tracking
 
     layer = Apply(lambda x: x)
     before = tracking.version()
@@ -497,9 +496,9 @@ def test_a_masked_softmax():
 
 
 def test_names_are_unique_and_keras_s():
-    from weft.layers import tracking
+    from weft.engine import names
 
-    tracking.clear_names()
+    names.clear_names()
     made = [Dense(1), Dense(1), layers.Conv2D(1, 1), layers.ReLU(), layers.MaxPooling2D()]
     assert [m.name for m in made] == ["dense", "dense_1", "conv2d", "re_lu", "max_pooling2d"]
     assert Dense(1, name="mine").name == "mine"

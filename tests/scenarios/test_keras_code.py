@@ -104,7 +104,7 @@ def test_the_undecorated_loop(data):
     optimizer = tf.keras.optimizers.Adam()
     loss_fn = tf.keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 
-    for epoch in range(epochs):
+    for epoch in range(epochs):  # noqa: B007  (as it is written in guides)
         for x_batch, y_batch in dataset:
             with tf.GradientTape() as tape:          # records the forward pass
                 logits = model(x_batch, training=True)

@@ -314,6 +314,31 @@ def test_a_gan_step_with_two_optimizers():
     assert np.linalg.norm(made.mean(0) - 3) < np.linalg.norm([3, 3]) * 0.6
 
 
+def test_a_step_that_updates_each_of_its_metrics():
+    """As in Keras 3's guide to custom steps: the compiled metrics are made by the first update."""
+    x, y = arrays()
+
+    class Each(Net):
+        def train_step(self, data):
+            x, y = data
+            with weft.GradientTape() as tape:
+                y_pred = self(x, training=True)
+                loss = self.compute_loss(y=y, y_pred=y_pred)
+            gradients = tape.gradient(loss, self.trainable_weights)
+            self.optimizer.apply(gradients, self.trainable_weights)
+            for metric in self.metrics:
+                if metric.name == "loss":
+                    metric.update_state(loss)
+                else:
+                    metric.update_state(y, y_pred)
+            return {m.name: m.result() for m in self.metrics}
+
+    history = compiled(Each()).fit(x, y, epochs=2, shuffle=False, verbose=0).history
+    weft.random.set_seed(0)
+    assert set(history) == {"loss", "accuracy"}
+    assert 0 < history["accuracy"][0] <= 1
+
+
 # -- bad input ------------------------------------------------------------------------------
 
 

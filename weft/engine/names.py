@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -23,6 +24,28 @@ def near(name: Any, known: Iterable[str]) -> str:
 def snake_case(name: str) -> str:
     """`GlorotUniform` as `glorot_uniform`, `L1L2` as `l1_l2`, `MSELoss` as `mse_loss`."""
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()
+
+
+_used: defaultdict[str, int] = defaultdict(int)
+
+
+def auto_name(cls: type) -> str:
+    """A name for an object of a class, not used so far: `dense`, `dense_1`, ...
+
+    Unlike `snake_case` it takes no digit for the end of a word: `MaxPooling2D` gives
+    `max_pooling2d`, as Keras names its layers.
+    """
+    name = re.sub(r"\W+", "", cls.__name__)
+    name = re.sub("(.)([A-Z][a-z]+)", r"\1_\2", name)
+    base = re.sub("([a-z])([A-Z])", r"\1_\2", name).lower()
+    count = _used[base]
+    _used[base] += 1
+    return f"{base}_{count}" if count else base
+
+
+def clear_names() -> None:
+    """Start the numbering of names again."""
+    _used.clear()
 
 
 class Registry:

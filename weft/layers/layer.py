@@ -14,7 +14,7 @@ import numpy as np
 
 from weft import constraints, initializers, regularizers
 from weft.engine import ArrayLike, ShapeError, Tensor, Variable, as_dtype, as_tensor
-from weft.engine.names import near
+from weft.engine.names import auto_name, near
 from weft.engine.operators import astype
 from weft.engine.trace import state as engine_state
 from weft.layers import tracking
@@ -99,7 +99,7 @@ class Layer(Structure):
         policy = policies.get(dtype)
         super().__init__(trainable)
         self.__dict__.update(
-            name=name or tracking.auto_name(type(self)),
+            name=name or auto_name(type(self)),
             dtype_policy=policy,
             built=False,
             supports_masking=False,

@@ -7,8 +7,6 @@ layer are valid for the counter that they were made at.
 
 from __future__ import annotations
 
-import re
-from collections import defaultdict
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -16,7 +14,7 @@ import jax
 
 from weft.engine import SeedGenerator, Variable
 
-__all__ = ["TrackedDict", "TrackedList", "auto_name", "changed", "track", "version", "walk"]
+__all__ = ["TrackedDict", "TrackedList", "changed", "track", "version", "walk"]
 
 _version = 0
 
@@ -101,25 +99,3 @@ def walk(value: Any, kinds: tuple[type, ...]) -> Iterator[Any]:
 
 # What an attribute's value must be for the structure to change with it.
 STRUCTURAL: tuple[type, ...] = (Variable, SeedGenerator, list, tuple, dict, set)
-
-_names: defaultdict[str, int] = defaultdict(int)
-
-
-def snake_case(name: str) -> str:
-    """`MaxPooling2D` -> `max_pooling2d`, as Keras names layers."""
-    name = re.sub(r"\W+", "", name)
-    name = re.sub("(.)([A-Z][a-z]+)", r"\1_\2", name)
-    return re.sub("([a-z])([A-Z])", r"\1_\2", name).lower()
-
-
-def auto_name(cls: type) -> str:
-    """A name not used so far: `dense`, `dense_1`, ..."""
-    base = snake_case(cls.__name__)
-    count = _names[base]
-    _names[base] += 1
-    return f"{base}_{count}" if count else base
-
-
-def clear_names() -> None:
-    """Start the numbering of names again (`weft.clear_session`)."""
-    _names.clear()

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import Any
 
 import jax.numpy as jnp
-
 import numpy as np
 
 from weft.engine import ArrayLike, ArrayOp, Tensor, as_dtype, as_tensor

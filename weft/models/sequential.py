@@ -106,4 +106,7 @@ class Sequential(Model):
             if layer.name == name:
                 return layer
         names = [layer.name for layer in self._stack]
-        raise ValueError(f"Sequential {self.name!r} has no layer {name or index!r}; it has {names}.")
+        raise ValueError(
+            f"Sequential {self.name!r} has no layer {index if name is None else name!r}; "
+            f"it has {names}."
+        )

@@ -191,8 +191,9 @@ def _batch_norm(
     scale = rest[-1] if len(rest) > has_offset else None
     gain = jax.lax.rsqrt(variance + epsilon)
     gain = gain if scale is None else gain * scale
-    shift = -mean * gain if offset is None else offset - mean * gain
-    return x * each(gain).astype(x.dtype) + each(shift).astype(x.dtype)
+    # Centred first: x·gain - mean·gain would lose the digits that a large mean leaves to x.
+    y = (x - each(mean).astype(x.dtype)) * each(gain).astype(x.dtype)
+    return y if offset is None else y + each(offset).astype(x.dtype)
 
 
 _batch_norm_op = ArrayOp(_batch_norm, "batch_normalization")

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from weft.engine import Tensor, Variable, as_tensor
+from weft.engine.names import auto_name
 from weft.engine.trace import state
-from weft.layers.tracking import auto_name
 from weft.optimizers import schedules
 from weft.optimizers.checks import check_arguments, checked_rate
 from weft.optimizers.schedules import LearningRateSchedule

@@ -166,12 +166,23 @@ class CompiledMetrics:
     def __init__(self, metrics: Any = None, weighted: Any = None) -> None:
         self.given, self.weighted = metrics, weighted
         self._by_output: dict[Any, list[tuple[Metric, bool]]] | None = None
+        self.name = "compile_metrics"
 
     @property
     def metrics(self) -> list[Metric]:
         """All of them, once they are made."""
         by_output = self._by_output or {}
         return [metric for group in by_output.values() for metric, _ in group]
+
+    @property
+    def listed(self) -> list[Any]:
+        """What stands for them in a model's `metrics`: before they are made, this object.
+
+        So a `train_step` that updates each of `self.metrics`, as Keras 3's guides do, makes them.
+        """
+        if self._by_output is None and (self.given or self.weighted):
+            return [self]
+        return list(self.metrics)
 
     def _build(self, targets: dict[Any, Any], outputs: dict[Any, Any]) -> None:
         by_output: dict[Any, list[tuple[Metric, bool]]] = {k: [] for k in outputs}

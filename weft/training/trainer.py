@@ -163,7 +163,7 @@ class Trainer:
         if compiled is None:
             return list(own)
         first: list[Metric] = [compiled.loss_tracker] if compiled.has_loss else []
-        return [*first, *compiled.loss.metrics, *compiled.metrics.metrics, *own]
+        return [*first, *compiled.loss.metrics, *compiled.metrics.listed, *own]
 
     @property
     def metrics_names(self) -> list[str]:
