@@ -163,6 +163,7 @@ def test_a_shared_layer_counts_once_and_in_order():
 
 
 def test_attributes_that_hold_no_state_leave_the_structure_alone():
+    from weft.layers import tracking
 
     layer = Apply(lambda x: x)
     before = tracking.version()
