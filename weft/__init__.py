@@ -15,10 +15,8 @@ from weft.engine import (
     ValueNeededError,
     Variable,
     config,
-    custom_gradient,
     function,
     op,
-    recompute_grad,
 )
 
 __version__ = "0.1.0"
@@ -82,6 +80,7 @@ __where__ = {
     "callbacks": "",
     "constraints": "",
     "convert_to_tensor": "ops",
+    "custom_gradient": "engine",
     "data": "",
     "initializers": "",
     "layers": "",
@@ -92,6 +91,7 @@ __where__ = {
     "optimizers": "",
     "precision": "",
     "random": "",
+    "recompute_grad": "engine",
     "regularizers": "",
     "tf": "",
 }

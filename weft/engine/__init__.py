@@ -1,11 +1,15 @@
-"""How values live: lazy tensors, recorded operations, cached programs, tapes, functions."""
+"""How values live: lazy tensors, recorded operations, cached programs, tapes, functions.
+
+Control flow and `custom_gradient` are imported when they are first used: `import weft` is to cost
+little beside `import jax`.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
 
 from weft.engine import config
-from weft.engine.control import cond, recompute_grad, switch
-from weft.engine.custom import custom_gradient
 from weft.engine.errors import GraphError, ShapeError, ValueNeededError
 from weft.engine.function import Function, function
-from weft.engine.loops import associative_scan, fori_loop, map, scan, vectorized_map, while_loop
 from weft.engine.op import ArrayOp, Op, op
 from weft.engine.random import (
     SeedGenerator,
@@ -27,6 +31,18 @@ from weft.engine.variable import (
 
 # isort: split
 from weft.engine import operators  # attaches the operators to tensors
+
+if TYPE_CHECKING:
+    from weft.engine.control import cond, recompute_grad, switch
+    from weft.engine.custom import custom_gradient
+    from weft.engine.loops import (
+        associative_scan,
+        fori_loop,
+        map,
+        scan,
+        vectorized_map,
+        while_loop,
+    )
 
 __all__ = [
     "ArrayLike",
@@ -73,3 +89,24 @@ __all__ = [
     "vectorized_map",
     "while_loop",
 ]
+
+_LATER = {
+    "associative_scan": "loops",
+    "cond": "control",
+    "custom_gradient": "custom",
+    "fori_loop": "loops",
+    "map": "loops",
+    "recompute_grad": "control",
+    "scan": "loops",
+    "switch": "control",
+    "vectorized_map": "loops",
+    "while_loop": "loops",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LATER:
+        raise AttributeError(f"module 'weft.engine' has no attribute {name!r}")
+    found = getattr(importlib.import_module(f"weft.engine.{_LATER[name]}"), name)
+    globals()[name] = found
+    return found

@@ -6,7 +6,6 @@ import sys
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
-from difflib import SequenceMatcher
 from typing import Any
 
 __all__ = ["compiled", "count", "difference", "watch"]
@@ -67,6 +66,8 @@ def compiled(
 
 def difference(new: Record) -> str:
     """In words, the first difference between a program and the nearest one compiled before."""
+    from difflib import SequenceMatcher  # slow to import, and seldom needed
+
     best, score = None, (0.3, 0)
     for old in _recent:
         if old.what == new.what:
