@@ -265,9 +265,13 @@ def set_value(variable: Variable, tensor: Tensor) -> None:
     variable._replace(new)
 
 
-def give_value(variable: Variable, tensor: Tensor) -> None:
-    """Assign a tensor of the variable's own spec that the caller gives away."""
-    if variable.spec.inexact and (state.tapes or not state.trace.lazy):
+def give_value(variable: Variable, tensor: Tensor, detached: bool = False) -> None:
+    """Assign a tensor of the variable's own spec that the caller gives away.
+
+    `detached` says that no gradient goes through it (its operation stops them), so that a tape
+    needs no boundary there.
+    """
+    if not detached and variable.spec.inexact and (state.tapes or not state.trace.lazy):
         set_value(variable, tensor)
     else:
         variable._replace(tensor)

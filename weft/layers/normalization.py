@@ -165,8 +165,8 @@ class BatchNormalization(Layer):
             inputs, mean, variance, *rest, axis=self._axis, epsilon=self.epsilon,
             momentum=self.momentum, center=self.center, scale=self.scale,
         )  # fmt: skip
-        give_value(mean, new_mean)
-        give_value(variance, new_variance)
+        give_value(mean, new_mean, detached=True)
+        give_value(variance, new_variance, detached=True)
         return y  # type: ignore[no-any-return]
 
     def get_config(self) -> dict[str, Any]:
