@@ -71,13 +71,7 @@ class Body:
             if dtypes is not None:
                 outs = [as_kind(t, d) for t, d in zip(outs, dtypes, strict=True)]
             outs = [*outs, *(trace.read(v) for v in carried)]
-            slots = [trace.slot(t) for t in outs]
-        numbers = [
-            (k, leaf._value)
-            for k, (leaf, kind) in enumerate(zip(trace.leaves, trace.kinds, strict=True))
-            if kind == "number"
-        ]
-        graph = Graph.of(trace.nodes, len(trace.leaves), slots, [t.spec for t in outs], numbers)
+        graph = Graph.cut(trace, outs)
         stands = [
             leaf
             for leaf, kind in zip(trace.leaves[self.n_args :], trace.kinds[self.n_args :],

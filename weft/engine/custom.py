@@ -175,7 +175,7 @@ def _reverse(
         wanted = [*gradients, *(for_variables.get(id(thing)) for thing in stands)]
         gives = tuple(g is not None for g in wanted)
         outs = [as_tensor(g) for g in wanted if g is not None]
-        slots = [trace.slot(t) for t in outs]
+    graph = Graph.cut(trace, outs)
     # What only the gradient function uses is an operand too, without a gradient.
     extra = [
         leaf
@@ -183,11 +183,6 @@ def _reverse(
         if kind in ("capture", "variable")
     ]
     gives += (False,) * len(extra)
-    numbers = [
-        (k, leaf._value)
-        for k, (leaf, kind) in enumerate(zip(trace.leaves, trace.kinds, strict=True))
-        if kind == "number"
-    ]
     wiring = []
     operand = 0
     for k, kind in enumerate(trace.kinds):
@@ -198,7 +193,6 @@ def _reverse(
         else:
             wiring.append((False, operand))
             operand += 1
-    graph = Graph.of(trace.nodes, len(trace.leaves), slots, [t.spec for t in outs], numbers)
     return _Reverse(graph, tuple(wiring), gives), extra
 
 

@@ -61,7 +61,6 @@ class Program:
             self.constants = [None if isinstance(x, ArrayLike) else x for x in flat]
             self.is_tensor = [isinstance(x, ArrayLike) for x in flat]
             outs = [as_tensor(x) for x in flat if isinstance(x, ArrayLike)]
-            slots = [trace.slot(x) for x in outs]
         # In the order of the inputs, which `_take` and `run` rely on.
         self.writes = [
             leaf
@@ -69,17 +68,9 @@ class Program:
             if kind == "variable" and id(leaf) in trace.written
         ]
         news = [trace.current[id(v)] for v in self.writes]
-        slots += [trace.slot(t) for t in news]
         self.n_results = len(outs)
         self.reads = list(trace.variables.values())
-        numbers = [
-            (k, leaf._value)
-            for k, (leaf, kind) in enumerate(zip(trace.leaves, trace.kinds, strict=True))
-            if kind == "number"
-        ]
-        self.graph = Graph.of(
-            trace.nodes, len(trace.leaves), slots, [t.spec for t in (*outs, *news)], numbers
-        )
+        self.graph = Graph.cut(trace, (*outs, *news))
         self.lines = trace.lines
         self.n_args = sum(dynamic)
         self.signature = _describe(leaves, dynamic)

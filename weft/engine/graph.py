@@ -11,6 +11,8 @@ import jax.numpy as jnp
 from weft.engine.gradient import Gradient, Node, backward, pull
 from weft.engine.op import Instr
 from weft.engine.spec import Spec
+from weft.engine.tensor import Tensor
+from weft.engine.trace import SymbolicTrace
 
 __all__ = ["Graph", "evaluate", "graph_instr"]
 
@@ -94,18 +96,14 @@ class Graph:
     numbers: tuple[tuple[int, Any], ...]
 
     @classmethod
-    def of(
-        cls,
-        nodes: Sequence[Node],
-        n_inputs: int,
-        outputs: Sequence[int],
-        out_specs: Sequence[Spec],
-        numbers: Sequence[tuple[int, Any]] = (),
-    ) -> Graph:
-        """The graph of consecutive nodes from slot 0 on."""
+    def cut(cls, trace: SymbolicTrace, outs: Sequence[Tensor]) -> Graph:
+        """The graph of everything that a trace recorded, with the tensors `outs` as outputs."""
+        outputs = tuple(trace.slot(t) for t in outs)  # one made elsewhere becomes an input
+        nodes, numbers = tuple(trace.nodes), trace.numbers()
+        out_specs = tuple(t.spec for t in outs)
         # 1 == 1.0 == True, but they are not the same constant.
         typed = tuple((k, type(v), v) for k, v in numbers)
-        key = (tuple(nodes), n_inputs, tuple(outputs), tuple(out_specs), typed)
+        key = (nodes, len(trace.leaves), outputs, out_specs, typed)
         graph = cls._interned.get(key)
         if graph is None:
             graph = cls()
@@ -115,9 +113,9 @@ class Graph:
                 numbered.append((first, node))
                 first += len(node[0].out_specs)
             graph.nodes = tuple(numbered)
-            graph.n_inputs = n_inputs
-            graph.outputs = tuple(outputs)
-            graph.out_specs = tuple(out_specs)
+            graph.n_inputs = len(trace.leaves)
+            graph.outputs = outputs
+            graph.out_specs = out_specs
             graph.numbers = tuple(numbers)
             cls._interned[key] = graph
             if len(cls._interned) > 4096:  # structure that keeps changing is not kept for ever

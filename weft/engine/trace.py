@@ -177,6 +177,11 @@ class SymbolicTrace(Trace):
             self.kinds.append("number" if number else "capture")
         return slot
 
+    def numbers(self) -> list[tuple[int, Any]]:
+        """The inputs that are constants, with their values."""
+        inputs = zip(self.leaves, self.kinds, strict=True)
+        return [(k, leaf._value) for k, (leaf, kind) in enumerate(inputs) if kind == "number"]
+
     def read(self, variable: Variable) -> Tensor:
         value = self.current.get(id(variable))
         if value is None:
@@ -226,10 +231,6 @@ class _State(threading.local):
 
 
 state = _State()
-
-
-class _NotAnArray(TypeError):
-    """An operand that recording cannot take as a tensor."""
 
 
 def record(op: Op, params: tuple[Any, ...], operands: Sequence[Any]) -> Any:
