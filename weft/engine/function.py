@@ -20,7 +20,7 @@ import numpy as np
 from weft.engine import explain
 from weft.engine.graph import Graph, evaluate, graph_instr
 from weft.engine.nest import in_order
-from weft.engine.program import calls_python, donatable, separate
+from weft.engine.program import call_into, calls_python, donatable, separate, settle_all
 from weft.engine.spec import Spec, spec_of
 from weft.engine.tensor import ArrayLike, Tensor, as_tensor
 from weft.engine.trace import SymbolicTrace, emit, flush, isolated, settle, state
@@ -129,21 +129,21 @@ class Program:
             value = tensor._value
             arrays[position] = tensor.array() if value is None else value
         news: list[Tensor] = []
+        done: list[Any] = []
         n = self.n_results
         with self._lock:
             began = time.perf_counter()
             try:
                 self._take(arrays, news)
-                outs = self._jit(*arrays)
-                results = outs[n:]
+                call_into(done, self._jit, arrays)
+                settle_all(news, done[0][n:])
             except BaseException:
-                # The update did not happen: the variables keep the values that they had.
-                results = [arrays[position] for position, _ in self.donated]
+                # Broken off before the run: the variables keep the values that they had; after
+                # it: they have the new ones.
+                former = [arrays[position] for position, _ in self.donated]
+                settle_all(news, done[0][n:] if done else former)
                 raise
-            finally:
-                for tensor, value in zip(news, results, strict=False):
-                    tensor._value = value
-                    tensor._trace = None
+        (outs,) = done
         if self._first:
             self._first = False
             nodes = [node for _, node in self.graph.nodes]
@@ -166,13 +166,13 @@ class Program:
             new._trace = self  # type: ignore[assignment]
             new._slot = 0
             new._owner = variable._weak
+            arrays[position] = value
+            news.append(new)
             variable._tensor = new
             holder = ref(old)
             del old
             if holder() is not None:  # a reader still holds the value that goes away
-                value = jnp.array(value, copy=True)
-            arrays[position] = value
-            news.append(new)
+                arrays[position] = jnp.array(value, copy=True)
 
     lazy = True
 

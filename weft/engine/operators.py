@@ -16,7 +16,7 @@ from weft.engine.errors import GraphError, user_line
 from weft.engine.op import ArrayOp
 from weft.engine.spec import as_dtype
 from weft.engine.tensor import ArrayLike, Tensor, as_tensor, holds_tensor
-from weft.engine.trace import record, state
+from weft.engine.trace import record, recording, state
 from weft.engine.variable import Variable
 
 __all__ = [
@@ -288,7 +288,7 @@ def _jax_hook(self: Any) -> Any:
     """
     tensor = self._read()
     symbolic = tensor._value is None and not tensor._trace.lazy
-    if symbolic or any(t.follows(x) for t in state.tapes for x in (self, tensor)):
+    if symbolic or any(t.follows(x) for t in recording() for x in (self, tensor)):
         by = "a function being traced" if not state.trace.lazy else "a GradientTape"
         raise GraphError(
             f"{user_line(2)}: a tensor (shape {tuple(self.shape)}, dtype {self.spec.dtype.name}) "

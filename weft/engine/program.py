@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import OrderedDict
 from collections.abc import Sequence
+from itertools import starmap
 from typing import Any
 from weakref import ref
 
@@ -18,7 +19,10 @@ from weft.engine.graph import evaluate
 from weft.engine.tensor import Tensor
 from weft.engine.trace import LazyTrace, open_tapes, state
 
-__all__ = ["calls_python", "donatable", "run_pending", "run_snapshot", "separate"]
+__all__ = [
+    "call_into", "calls_python", "donatable", "run_pending", "run_snapshot", "separate",
+    "settle_all",
+]  # fmt: skip
 
 
 class _Programs:
@@ -75,8 +79,10 @@ def run_pending(trace: LazyTrace) -> None:
             if outer is trace:
                 state.enclosing[k] = (fresh, tapes)
                 break
-    for tape in tapes:
-        tape.move(trace, fresh)
+    for weak in tapes:
+        tape = weak()
+        if tape is not None:
+            tape.move(trace, fresh)
     with trace.lock:
         _run(trace)
 
@@ -99,17 +105,22 @@ def _run(trace: LazyTrace) -> None:
         for k, _, variable in replaced:
             kept[k] = None
             before.pop(id(variable), None)
-        if not held:
-            trace.leaves.clear()
-            trace.history.clear()
-        donate = []
-        for k, weak_leaf, _ in replaced:
-            if weak_leaf() is not None:  # somebody still holds the value that goes away
-                arrays[k] = jnp.array(arrays[k], copy=True)
-            donate.append(k)
+        done: list[Any] = []
         try:
-            outs = _execute(trace, arrays, tuple(slots), tuple(donate))
+            if not held:
+                trace.leaves.clear()
+                trace.history.clear()
+            donate = []
+            for k, weak_leaf, _ in replaced:
+                if weak_leaf() is not None:  # somebody still holds the value that goes away
+                    arrays[k] = jnp.array(arrays[k], copy=True)
+                donate.append(k)
+            _execute(done, trace, arrays, tuple(slots), tuple(donate))
+            _finish(trace, live, done[0], held)
         except BaseException:
+            if done:  # broken off after the run: what it replaced is gone, so its results count
+                _finish(trace, live, done[0], held)
+                raise
             # The update did not happen: the variables keep the values that they had.
             for k, _, variable in replaced:
                 kept[k] = Tensor(arrays[k])
@@ -122,15 +133,37 @@ def _run(trace: LazyTrace) -> None:
             if not held:
                 trace.leaves[:] = kept
             raise
-        for tensor, value in zip(live, outs, strict=True):
-            tensor._value = value
-            if not held:
-                tensor._trace = None
+    else:
+        _finish(trace, (), (), held)
+
+
+def _finish(trace: LazyTrace, live: Sequence[Tensor], outs: Sequence[Any], held: bool) -> None:
+    """Give a trace's tensors their values, and let it go unless a tape holds it."""
+    settle_all(live, outs, trace if held else None)
     if held:
         trace.sealed = True
     else:
         trace.nodes, trace.leaves, trace.refs = [], [], []
         trace.leaf_slots.clear()
+
+
+def call_into(done: list[Any], program: Any, arrays: Sequence[Any]) -> None:
+    """Append `program(*arrays)` to `done`.
+
+    All in one call of C code: an interrupt (Ctrl-C) that comes while the program is being started
+    is raised once its result is in the list. Else the result would be lost when the inputs are
+    donated already.
+    """
+    done.extend(starmap(program, (arrays,)))
+
+
+def settle_all(
+    tensors: Sequence[Tensor], values: Sequence[Any], trace: LazyTrace | None = None
+) -> None:
+    """Give tensors their values; what they belong to from then on is `trace`."""
+    for tensor, value in zip(tensors, values, strict=False):
+        tensor._value = value
+        tensor._trace = trace
 
 
 def _replaced(trace: LazyTrace) -> list[tuple[int, Any, Any]]:
@@ -164,24 +197,31 @@ def _on_device(leaf: Tensor) -> Any:
 
 
 def _execute(
-    trace: LazyTrace, arrays: list[Any], slots: tuple[int, ...], donate: tuple[int, ...]
-) -> Sequence[Any]:
+    done: list[Any],
+    trace: LazyTrace,
+    arrays: list[Any],
+    slots: tuple[int, ...],
+    donate: tuple[int, ...],
+) -> None:
+    """Run a trace's nodes, and append the values of `slots` to `done`."""
     nodes = tuple(trace.nodes)
     key = (nodes, slots, donate)
     program = None if state.eager else programs.find(key)
     if program is None:
         env = {-1 - k: jnp.asarray(a) for k, a in enumerate(arrays)}
-        return _distinct(evaluate(_numbered(nodes), env, slots, eager=True), list(env.values()))
+        outs = evaluate(_numbered(nodes), env, slots, eager=True)
+        done.append(separate(outs, list(env.values())))
+        return
     if program != "new":
-        return program(*arrays)
+        call_into(done, program, arrays)
+        return
     began = time.perf_counter()
     program = _compile(nodes, len(arrays), slots, donate)
     if donate and calls_python(program.trace(*arrays).jaxpr):
         program = _compile(nodes, len(arrays), slots, ())
-    outs = program(*arrays)
+    call_into(done, program, arrays)
     programs.keep(key, program)
     explain.compiled("pending work", nodes, trace.lines, arrays, time.perf_counter() - began)
-    return outs
 
 
 def _numbered(nodes: Sequence[Node]) -> list[tuple[int, Node]]:
@@ -241,9 +281,6 @@ def separate(outs: Sequence[Any], inputs: Sequence[Any]) -> list[Any]:
         seen.add(id(value))
         result.append(value)
     return result
-
-
-_distinct = separate
 
 
 def _up_to(slot: int, nodes: tuple[Node, ...]) -> tuple[Node, ...]:

@@ -56,6 +56,7 @@ class GradientTape:
         self._watch_accessed = watch_accessed_variables
         self._recording = False
         self._used = False
+        self._weak = ref(self)
         self._seen: list[Any] = []  # weak references to the variables read, once it was used
         self._clear()
 
@@ -83,19 +84,21 @@ class GradientTape:
             self._stop()
 
     def _start(self) -> None:
-        self._recording = True
-        state.tapes = (*state.tapes, self)
         self._open(state.trace)
+        self._recording = True
+        # A weak reference: a tape whose block was broken off on the way in or out (Ctrl-C) goes
+        # with its last holder, instead of recording for ever.
+        state.tapes = (*(t for t in state.tapes if t() is not None), self._weak)
 
     def _stop(self) -> None:
         self._recording = False
-        state.tapes = tuple(t for t in state.tapes if t is not self)
+        state.tapes = tuple(t for t in state.tapes if t is not self._weak and t() is not None)
         self._close()
 
     def _open(self, trace: Trace) -> None:
         if not self._segments or self._segments[-1][0] is not trace:
             self._segments.append((trace, []))
-            trace.tapes.append(ref(self))
+            trace.tapes.append(self._weak)
         self._segments[-1][1].append([len(trace.nodes), None])
 
     def _close(self) -> None:
@@ -120,6 +123,8 @@ class GradientTape:
         return False
 
     def __del__(self) -> None:
+        if getattr(self, "_recording", False):
+            self._stop()
         if getattr(self, "_segments", None):
             self._release()
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "LazyTrace", "SymbolicTrace", "Trace", "boundary", "emit", "flush", "isolated", "record",
-    "settle", "state",
+    "recording", "settle", "state",
 ]  # fmt: skip
 
 
@@ -76,7 +76,7 @@ class Trace:
     def remember(self, variable: Variable, value: Tensor) -> None:
         """Note for the tapes that `variable` held `value` until it is assigned now."""
         self.history.setdefault(id(variable), []).append(value)
-        for tape in state.tapes:
+        for tape in recording():
             tape.accessed(variable)
 
     def boundary(self, key: Any) -> None:
@@ -85,6 +85,14 @@ class Trace:
     def materialize(self, tensor: Tensor) -> None:
         """Compute the value of one of this trace's tensors."""
         raise NotImplementedError
+
+    def repair(self) -> None:
+        """Take back a node of which, by an interrupt, only a part was noted."""
+        total = sum(len(node[0].out_specs) for node in self.nodes)
+        if self.nodes and not total == self.size == len(self.refs):
+            last = self.nodes.pop()
+            self.size = total - len(last[0].out_specs)
+            del self.refs[self.size :]
 
     def slot_of(self, tensor: Tensor) -> int | None:
         """The slot of a tensor in this trace, if it has one."""
@@ -224,7 +232,8 @@ class _State(threading.local):
 
     def __init__(self) -> None:
         self.cast: Any = None  # the dtype in which a layer reads its float variables
-        self.tapes: tuple[Any, ...] = ()  # tapes recording now, the innermost last
+        # weak references to the tapes recording now, the innermost last
+        self.tapes: tuple[ref[Any], ...] = ()
         # (trace, its tapes) set aside while another trace is current
         self.enclosing: list[tuple[Trace, tuple[Any, ...]]] = []
         self.trace: Any = LazyTrace()
@@ -252,19 +261,23 @@ def record(op: Op, params: tuple[Any, ...], operands: Sequence[Any]) -> Any:
     if instr is None:
         instr = op.infer(signature)
     node[0] = instr
-    trace.nodes.append(tuple(node))
-    if state.lines or state.eager or len(trace.nodes) >= state.limit:
-        return _emit_slowly(trace, instr)
+    if state.lines or state.eager or len(trace.nodes) + 1 >= state.limit:
+        return _emit_slowly(trace, instr, node)
     if instr.single is None:
-        return instr.unflatten(_outputs(trace, instr))
+        return instr.unflatten(_append(trace, instr, node))
     tensor = Tensor.__new__(Tensor)
     tensor.spec = instr.single
     tensor._value = None
     tensor._trace = trace
     tensor._slot = trace.size
     tensor._owner = None
-    trace.size += 1
-    trace.refs.append(ref(tensor))
+    try:
+        trace.nodes.append(tuple(node))
+        trace.size += 1
+        trace.refs.append(ref(tensor))
+    except BaseException:
+        trace.repair()
+        raise
     return tensor
 
 
@@ -280,32 +293,37 @@ def _read(trace: Trace, variable: Any) -> Tensor:
 
 def emit(trace: Trace, instr: Instr, slots: Sequence[int]) -> list[Tensor]:
     """Append a node whose inputs are slots of `trace`; its outputs, flat."""
-    trace.nodes.append((instr, *slots))
     if trace.lines is not None:
         trace.lines.append(user_line(2))
-    return _outputs(trace, instr)
+    return _append(trace, instr, (instr, *slots))
 
 
-def _outputs(trace: Trace, instr: Instr) -> list[Tensor]:
+def _append(trace: Trace, instr: Instr, node: Sequence[Any]) -> list[Tensor]:
+    """Append a node; the tensors made for its outputs."""
     made = []
-    for kind in instr.out_specs:
-        tensor = Tensor.__new__(Tensor)
-        tensor.spec = kind
-        tensor._value = None
-        tensor._trace = trace
-        tensor._slot = trace.size
-        tensor._owner = None
-        trace.size += 1
-        trace.refs.append(ref(tensor))
-        made.append(tensor)
+    try:
+        trace.nodes.append(tuple(node))
+        for kind in instr.out_specs:
+            tensor = Tensor.__new__(Tensor)
+            tensor.spec = kind
+            tensor._value = None
+            tensor._trace = trace
+            tensor._slot = trace.size
+            tensor._owner = None
+            trace.size += 1
+            trace.refs.append(ref(tensor))
+            made.append(tensor)
+    except BaseException:
+        trace.repair()
+        raise
     return made
 
 
-def _emit_slowly(trace: Trace, instr: Instr) -> Any:
+def _emit_slowly(trace: Trace, instr: Instr, node: Sequence[Any]) -> Any:
     """The end of `record` when something watches it: lines, eager mode, the bound on pending."""
     if trace.lines is not None:
         trace.lines.append(user_line(3))
-    made = _outputs(trace, instr)
+    made = _append(trace, instr, node)
     settle()
     return instr.unflatten(made) if instr.single is None else made[0]
 
@@ -318,6 +336,11 @@ def settle() -> None:
         full = count >= state.limit_in_tape or (count >= state.limit and not open_tapes(trace))
         if state.eager or full:
             flush(trace)
+
+
+def recording() -> list[Any]:
+    """The tapes recording on this thread."""
+    return [tape for weak in state.tapes if (tape := weak()) is not None]
 
 
 def open_tapes(trace: Trace) -> list[Any]:

@@ -274,17 +274,18 @@ class Layer(Structure):
             mask = mask_of(args[0])
             if mask is not None:
                 kwargs["mask"] = mask
-        context.training = outer_training if training is None else training
-        engine_state.cast = self._cast
-        stack.append(self)
+        depth = len(stack)
         try:
+            context.training = outer_training if training is None else training
+            engine_state.cast = self._cast
+            stack.append(self)
             outputs = self.call(*args, **kwargs)
         except ShapeError as error:
             raise self._located(error, f"called on {_described(args)}") from error
-        finally:
-            stack.pop()
+        finally:  # without a call in it, no interrupt comes in between
             context.training = outer_training
             engine_state.cast = outer_cast
+            del stack[depth:]
         if masks or signature.masks_itself:
             self._pass_mask(args, kwargs, outputs, signature)
         if self.activity_regularizer is not None:
