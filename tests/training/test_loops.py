@@ -195,6 +195,27 @@ def test_run_eagerly_runs_the_python_at_every_step():
     assert len(values) == 6
 
 
+def test_eager_mode_runs_the_python_at_every_step():
+    x, y = arrays()
+    reference, losses = by_fit(x, y, 1)
+    calls = []
+
+    class Counting(Net):
+        def call(self, inputs):
+            calls.append(float(inputs.numpy().sum()))
+            return super().call(inputs)
+
+    weft.config.set_eager(True)
+    try:
+        model, eager_losses = by_fit(x, y, 1, cls=Counting)
+    finally:
+        weft.config.set_eager(False)
+    assert len(calls) == 3
+    np.testing.assert_allclose(eager_losses, losses, rtol=1e-5)
+    for a, b in zip(model.get_weights(), reference.get_weights()):
+        np.testing.assert_allclose(a, b, rtol=2e-4, atol=2e-6)
+
+
 def test_evaluate_and_predict():
     x, y = arrays(80)
     model = compiled(Net())

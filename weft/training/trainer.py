@@ -10,7 +10,15 @@ import jax
 import numpy as np
 
 from weft import optimizers
-from weft.engine import Function, GradientTape, Tensor, ValueNeededError, flush, to_numpy
+from weft.engine import (
+    Function,
+    GradientTape,
+    Tensor,
+    ValueNeededError,
+    config,
+    flush,
+    to_numpy,
+)
 from weft.metrics import Mean, Metric
 from weft.training import sources
 from weft.training.callback_list import CallbackList
@@ -43,7 +51,7 @@ class _Steps:
         self.lazily = model.run_eagerly
 
     def __call__(self, batch: Any) -> Any:
-        if not self.lazily:
+        if not self.lazily and not config.is_eager():
             try:
                 return self.function.run_arrays(batch)
             except ValueNeededError as error:
