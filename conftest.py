@@ -13,17 +13,10 @@ from weft.engine.program import programs
 @pytest.fixture(autouse=True)
 def fresh_state():
     """Global state as in a new process: no test depends on which ran before it."""
-    # Names are looked up so that the engine is tested before the parts above it are there.
-    for path, value in (
-        ("random.set_seed", 0),
-        ("config.set_eager", False),
-        ("config.log_compiles", False),
-        ("precision.set_global_policy", "float32"),
-    ):
-        holder, name = path.split(".")
-        setter = getattr(getattr(weft, holder, None), name, None)
-        if setter is not None:
-            setter(value)
+    weft.random.set_seed(0)
+    weft.config.set_eager(False)
+    weft.config.log_compiles(False)
+    weft.precision.set_global_policy("float32")
     # Many tests, each with structures of its own, look like structure that never settles.
     programs.pressure = 0
     programs.waiting.clear()
