@@ -6,10 +6,9 @@ from numbers import Real
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 
 from weft.optimizers.base import Optimizer
-from weft.optimizers.update import Arrays
+from weft.optimizers.update import Arrays, columns, interleaved
 
 __all__ = ["RMSprop"]
 
@@ -87,23 +86,24 @@ class RMSprop(Optimizer):
         epsilon: float,
         centered: bool,
     ) -> tuple[Arrays, Arrays]:
-        # Optax has no running form of it whose slots are Keras's with momentum after the rate.
-        width = 1 + bool(momentum) + centered
-        new_params, new_slots = [], []
-        for k, (g, p) in enumerate(zip(grads, params, strict=True)):
-            mine = list(slots[k * width : (k + 1) * width])
-            mine[0] = rho * mine[0] + (1 - rho) * jnp.square(g)
-            spread = mine[0]
-            if centered:
-                mine[-1] = rho * mine[-1] + (1 - rho) * g
-                spread = spread - jnp.square(mine[-1])
-            step = rate * g * jax.lax.rsqrt(spread + epsilon)
-            if momentum:
-                mine[1] = momentum * mine[1] + step
-                step = mine[1]
-            new_params.append(p - step)
-            new_slots += mine
-        return new_params, new_slots
+        import optax
+
+        velocity, *others = columns(slots, len(params))  # then momentum, then the average
+        moments: Any
+        if centered:
+            moments = optax.ScaleByRStdDevState(mu=list(others[-1]), nu=list(velocity))
+            steps, moments = optax.scale_by_stddev(rho, epsilon).update(list(grads), moments)
+            others[-1] = moments.mu
+        else:
+            moments = optax.ScaleByRmsState(nu=list(velocity))
+            steps, moments = optax.scale_by_rms(rho, epsilon).update(list(grads), moments)
+        steps, _ = optax.scale(-rate).update(steps, optax.ScaleState())
+        if momentum:
+            # Keras's slot holds what is subtracted.
+            held: Any = optax.TraceState(trace=[-m for m in others[0]])
+            steps, held = optax.trace(momentum).update(steps, held)
+            others[0] = [-m for m in held.trace]
+        return optax.apply_updates(list(params), steps), interleaved(moments.nu, *others)
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), **dict(self.options())}
