@@ -527,10 +527,10 @@ def test_an_input_declares_a_shape():
         weft.Input((4,)),
         weft.Input(shape=4),
         weft.Input(batch_shape=(None, 4)),
-        layers.InputLayer(input_shape=(4,)),
+        layers.InputLayer(input_shape=(4,)).output,
     ):
-        assert declared.batch_shape == (None, 4)
-    declared = weft.Input((2, None), batch_size=8, dtype="int32", name="ids")
+        assert declared.shape == (None, 4)
+    declared = weft.Input((2, None), batch_size=8, dtype="int32", name="ids").node.operation
     assert declared.batch_shape == (8, 2, None) and declared.dtype == "int32"
     assert layers.InputLayer.from_config(declared.get_config()).get_config() == {
         "batch_shape": [8, 2, None],

@@ -8,9 +8,18 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from weft.engine import config
+from weft.engine.custom_objects import (
+    CustomObjectScope,
+    custom_object_scope,
+    get_custom_objects,
+    get_registered_name,
+    get_registered_object,
+    register_keras_serializable,
+)
 from weft.engine.errors import GraphError, ShapeError, ValueNeededError
 from weft.engine.function import Function, function
-from weft.engine.op import ArrayOp, Op, op
+from weft.engine.lift import op
+from weft.engine.op import ArrayOp, Op
 from weft.engine.random import (
     SeedGenerator,
     draw,
@@ -47,6 +56,7 @@ if TYPE_CHECKING:
 __all__ = [
     "ArrayLike",
     "ArrayOp",
+    "CustomObjectScope",
     "Function",
     "GradientTape",
     "GraphError",
@@ -67,10 +77,14 @@ __all__ = [
     "cond",
     "config",
     "custom_gradient",
+    "custom_object_scope",
     "draw",
     "flush",
     "fori_loop",
     "function",
+    "get_custom_objects",
+    "get_registered_name",
+    "get_registered_object",
     "give_value",
     "global_generator",
     "host_tensor",
@@ -80,6 +94,7 @@ __all__ = [
     "op",
     "operators",
     "recompute_grad",
+    "register_keras_serializable",
     "scan",
     "set_seed",
     "spec",

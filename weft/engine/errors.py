@@ -6,7 +6,7 @@ import os
 import sys
 from types import FrameType
 
-__all__ = ["GraphError", "ShapeError", "ValueNeededError", "user_line"]
+__all__ = ["GraphError", "ShapeError", "SymbolError", "ValueNeededError", "user_line"]
 
 _HOUSE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 
@@ -17,6 +17,10 @@ class ShapeError(ValueError):
 
 class GraphError(RuntimeError):
     """A tensor used outside the graph that it belongs to."""
+
+
+class SymbolError(GraphError):
+    """A symbolic tensor of a functional model used where a value is needed."""
 
 
 class ValueNeededError(RuntimeError):

@@ -8,7 +8,12 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-__all__ = ["Registry", "near", "snake_case", "unknown"]
+from weft.engine.custom_objects import custom_object, get_registered_name
+
+__all__ = [
+    "Registry", "auto_name", "clear_names", "near", "number", "numbering", "set_numbering",
+    "snake_case", "unknown",
+]  # fmt: skip
 
 
 def near(name: Any, known: Iterable[str]) -> str:
@@ -37,7 +42,11 @@ def auto_name(cls: type) -> str:
     """
     name = re.sub(r"\W+", "", cls.__name__)
     name = re.sub("(.)([A-Z][a-z]+)", r"\1_\2", name)
-    base = re.sub("([a-z])([A-Z])", r"\1_\2", name).lower()
+    return number(re.sub("([a-z])([A-Z])", r"\1_\2", name).lower())
+
+
+def number(base: str) -> str:
+    """`base`, or where that is taken `base_1`, `base_2`, ..."""
     count = _used[base]
     _used[base] += 1
     return f"{base}_{count}" if count else base
@@ -46,6 +55,17 @@ def auto_name(cls: type) -> str:
 def clear_names() -> None:
     """Start the numbering of names again."""
     _used.clear()
+
+
+def numbering() -> dict[str, int]:
+    """Where the numbering of names stands."""
+    return dict(_used)
+
+
+def set_numbering(before: dict[str, int]) -> None:
+    """Let the numbering go on from where it stood."""
+    _used.clear()
+    _used.update(before)
 
 
 class Registry:
@@ -93,8 +113,8 @@ class Registry:
         )
 
     def find(self, name: str, custom_objects: Mapping[str, Any] | None = None) -> Any:
-        """The class of that name, among custom objects first."""
-        found = (custom_objects or {}).get(name) or self.by_name.get(name)
+        """The class of that name, among the user's own first."""
+        found = custom_object(name, custom_objects) or self.by_name.get(name)
         if found is None:
             raise ValueError(f"unknown {self.kind} {name!r}. {near(name, self.by_name)}")
         return found
@@ -109,7 +129,7 @@ class Registry:
             "module": self.module if own else made.__module__,
             "class_name": made.__name__,
             "config": thing.get_config(),
-            "registered_name": None if own else made.__name__,
+            "registered_name": None if own else get_registered_name(made),
         }
 
     def deserialize(self, config: Any, custom_objects: Mapping[str, Any] | None = None) -> Any:
@@ -128,7 +148,8 @@ class Registry:
                 f"a config of a {self.kind} is a dict with 'class_name' and 'config', got "
                 f"{config!r}."
             )
-        made = self.find(config["class_name"], custom_objects)
+        made = custom_object(config.get("registered_name") or "", custom_objects)
+        made = made or self.find(config["class_name"], custom_objects)
         return made.from_config(config.get("config") or {})
 
 

@@ -6,12 +6,14 @@ needs them in the order given.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import jax
 
-__all__ = ["in_order", "leaves_of", "rebuilt"]
+from weft.engine.spec import Shape
+
+__all__ = ["in_order", "leaves_of", "mapped", "rebuilt", "walk"]
 
 
 def leaves_of(nest: Any) -> list[Any]:
@@ -33,3 +35,26 @@ def in_order(like: Any, nest: Any) -> Any:
     if (kind is list or kind is tuple) and isinstance(like, list | tuple):
         return kind(in_order(a, b) for a, b in zip(like, nest, strict=True))
     return nest
+
+
+def mapped(function: Callable[..., Any], nest: Any, *others: Any) -> Any:
+    """`nest` with `function` of each leaf (and of those in its place in `others`)."""
+    if isinstance(nest, dict):
+        return {k: mapped(function, v, *[other[k] for other in others]) for k, v in nest.items()}
+    if isinstance(nest, list | tuple) and type(nest) is not Shape:
+        parts = [mapped(function, *each) for each in zip(nest, *others, strict=True)]
+        if isinstance(nest, list):
+            return parts
+        return type(nest)(*parts) if hasattr(nest, "_fields") else tuple(parts)
+    return function(nest, *others)
+
+
+def walk(nest: Any) -> Iterator[Any]:
+    """The leaves of a nest of lists, tuples and dicts, in the order that they were written in."""
+    if isinstance(nest, dict):
+        nest = list(nest.values())
+    if isinstance(nest, list | tuple):
+        for item in nest:
+            yield from walk(item)
+    else:
+        yield nest

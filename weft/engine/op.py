@@ -12,7 +12,7 @@ from weft.engine.spec import Spec, spec
 from weft.engine.tensor import ArrayLike, as_tensor, holds_tensor
 from weft.engine.trace import record
 
-__all__ = ["ArrayOp", "Instr", "Op", "op"]
+__all__ = ["ArrayOp", "Instr", "Op"]
 
 
 class Instr:
@@ -229,30 +229,3 @@ def _shape_error(
     options = "".join(f", {k}={v!r}" for k, v in params.items() if not callable(v))
     reason = str(error).split("\n--")[0].strip() or type(error).__name__
     return ShapeError(f"{name}({operands}{options}): {reason}")
-
-
-def op(fn: Callable[..., Any] | None = None, *, name: str | None = None) -> Any:
-    """Lift a pure JAX function to a weft operation.
-
-    The result takes tensors, variables, arrays and numbers where `fn` takes JAX arrays, and works
-    in the plain loop, under `fit`, in `weft.function` and under tapes. `fn` may use any JAX:
-    einsums, Pallas kernels, `jax.custom_vjp` functions.
-
-    Args:
-        fn: a function of JAX arrays (or nests of them) that returns an array or a nest of arrays.
-            Its positional arguments are operands, numbers among them: a changed number compiles
-            nothing anew. Its keyword arguments are static, unless they hold a tensor.
-        name: the name in messages; the function's own by default.
-
-    Example:
-        >>> import jax.numpy as jnp, weft
-        >>> outer = weft.op(lambda x, y: jnp.einsum("i,j->ij", x, y), name="outer")
-        >>> outer([1.0, 2.0], [3.0, 4.0]).shape
-        (2, 2)
-
-    Raises:
-        ShapeError: on a call whose shapes or dtypes `fn` refuses, at the caller's line.
-    """
-    if fn is None:
-        return lambda function: Op(function, name)
-    return Op(fn, name)

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from weft.engine.errors import GraphError, user_line
+from weft.engine.errors import GraphError, SymbolError, user_line
 from weft.engine.op import ArrayOp
 from weft.engine.spec import as_dtype
 from weft.engine.tensor import ArrayLike, Tensor, as_tensor, holds_tensor
@@ -185,6 +185,8 @@ def _binary(op: ArrayOp, name: str) -> None:
     def forward(self: Any, other: Any) -> Any:
         try:
             return record(op, (), (self, other))
+        except SymbolError:  # its own reflected operator notes a node
+            return NotImplemented
         except TypeError:
             if _operand(other):
                 raise
@@ -212,6 +214,8 @@ def _compare(op: ArrayOp, name: str, default: Any) -> None:
             return default
         try:
             return record(op, (), (self, other))
+        except SymbolError:
+            return NotImplemented
         except TypeError:
             if _operand(other):
                 raise

@@ -393,4 +393,4 @@ class isolated:
             state.trace, state.tapes = state.enclosing.pop()
 
 
-_variable: type[ArrayLike] = ArrayLike  # everything array-like that is no Tensor is a variable
+_variable: type[ArrayLike] = ArrayLike  # `Variable`, once it is defined

@@ -9,6 +9,7 @@ from weakref import ref
 import jax
 import numpy as np
 
+from weft.engine import trace as tracing
 from weft.engine.errors import ShapeError
 from weft.engine.op import Op
 from weft.engine.spec import Shape, Spec, as_dtype, spec
@@ -248,6 +249,9 @@ class Variable(ArrayLike):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _restored, (self.numpy(), self.name, self.path, self._trainable)
+
+
+tracing._variable = Variable
 
 
 def cast(tensor: Tensor, dtype: np.dtype[Any]) -> Tensor:

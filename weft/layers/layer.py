@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import inspect
-import threading
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -16,8 +15,11 @@ from weft import constraints, initializers, regularizers
 from weft.engine import ArrayLike, ShapeError, Tensor, Variable, as_dtype, as_tensor
 from weft.engine.names import auto_name, near
 from weft.engine.operators import astype
+from weft.engine.symbolic import holds_symbol
 from weft.engine.trace import state as engine_state
 from weft.layers import tracking
+from weft.layers.calls import calls
+from weft.layers.described import Described
 from weft.layers.masks import get_mask, mask_of, masks, set_mask
 from weft.layers.signature import Signature, signature_of
 from weft.layers.structure import Structure, forgotten
@@ -27,19 +29,7 @@ from weft.precision import policy as policies
 __all__ = ["Layer", "get_mask", "set_mask"]
 
 
-class _Calls(threading.local):
-    """The layers being built or called on this thread, outermost first."""
-
-    def __init__(self) -> None:
-        self.stack: list[Layer] = []
-        self.training: bool | None = None
-        self.number = 0  # of the outermost call: losses of an earlier one are stale
-
-
-calls = _Calls()
-
-
-class Layer(Structure):
+class Layer(Described, Structure):
     """A computation with state: the base class of all layers and models.
 
     Subclasses define `__init__` (calling `super().__init__()`), `build(input_shape)`, which makes
@@ -110,6 +100,7 @@ class Layer(Structure):
             _losses_call=-1,
             _last_call=-1,
             _loss_functions=[],
+            _nodes=[],
             # Variables are read in the compute dtype.
             _cast=None if policy.compute == policy.variable else policy.compute,
         )
@@ -165,6 +156,12 @@ class Layer(Structure):
         """
         if "_own_weights" not in self.__dict__:
             forgotten(self)
+        if self.built and _among(self, calls.stack) and not _among(self, calls.building):
+            raise RuntimeError(
+                f"layer {self.name!r} ({type(self).__name__}) makes a weight inside call, where it "
+                "would make a new one each time. Make weights in build(self, input_shape) or in "
+                "__init__."
+            )
         if args:
             keras_2 = isinstance(args[0], str)
             order = ("name", "shape", "dtype", "initializer") if keras_2 else _WEIGHT_ORDER
@@ -182,7 +179,9 @@ class Layer(Structure):
         if initializer is None:
             floating = np.issubdtype(kind, np.floating) or kind.name == "bfloat16"
             initializer = "glorot_uniform" if floating else "zeros"
-        if isinstance(initializer, int | float):
+        if calls.dry:
+            initializer = "zeros"
+        elif isinstance(initializer, int | float):
             initializer = initializers.Constant(initializer)
         name = name or (f"weight_{len(self._own_weights)}" if self._own_weights else "weight")
         variable = Variable(
@@ -206,6 +205,18 @@ class Layer(Structure):
         """Make the weights for inputs of this shape. Called once, before the first call."""
         self.built = True
 
+    def _begin_building(self, args: Any, kwargs: Any) -> None:
+        """Build from the arguments of a first call."""
+        calls.note(self)
+        if calls.stack and not _among(self, calls.stack[0]._flatten_layers()):
+            raise RuntimeError(
+                f"layer {self.name!r} ({type(self).__name__}) is called for the first time inside "
+                f"call of {calls.stack[-1].name!r} ({type(calls.stack[-1]).__name__}), which does "
+                "not hold it: its weights would not be trained or saved, or be new at every call. "
+                "Make it in __init__ and set it as an attribute (lists and dicts count)."
+            )
+        self._build_for(args, kwargs, signature_of(self.__class__))
+
     def _build_for(self, args: Any, kwargs: Any, signature: Signature) -> None:
         """Build from the shapes of the arguments of a first call."""
         shapes = [_shapes(a) for a in args]
@@ -213,8 +224,8 @@ class Layer(Structure):
         if len(names) > 1 and set(names) != {"input_shape"}:
             given = dict(zip([f"{n}_shape" for n in signature.positional], shapes, strict=False))
             given.update({f"{k}_shape": _shapes(v) for k, v in kwargs.items()})
-            if all(n in given for n in names):
-                self.build(**{n: given[n] for n in names})
+            if all(n in given for n in signature.build_needs):
+                self.build(**{n: given[n] for n in names if n in given})
             else:
                 self.build(*shapes[: len(names)])
         else:
@@ -246,11 +257,15 @@ class Layer(Structure):
             if first.spec.inexact and kind != policy.compute and self.autocast and kind.kind != "c":
                 args = (astype(first, policy.compute),)
         elif args:
+            if holds_symbol(args):
+                return self._call_symbolically(args, kwargs)
             args = tuple(self._converted(a) for a in args)
         if kwargs:
+            if holds_symbol(kwargs):
+                return self._call_symbolically(args, kwargs)
             kwargs = {k: v if k == "training" else self._converted(v) for k, v in kwargs.items()}
         if not self.built:
-            self._build_for(args, kwargs, signature)
+            self._begin_building(args, kwargs)
         context = calls
         outer_training = context.training
         outer_cast = engine_state.cast
@@ -274,6 +289,8 @@ class Layer(Structure):
             mask = mask_of(args[0])
             if mask is not None:
                 kwargs["mask"] = mask
+        if masks and signature.own_masks:
+            _add_masks(args, kwargs, signature)
         depth = len(stack)
         try:
             context.training = outer_training if training is None else training
@@ -329,11 +346,12 @@ class Layer(Structure):
 
     def _pass_mask(self, args: Any, kwargs: Any, outputs: Any, signature: Signature) -> None:
         """Give the outputs the mask that follows from the inputs'."""
-        if not args:
+        first = args[0] if args else next((kwargs.get(n) for n in signature.positional[:1]), None)
+        if first is None:
             return
         mask = kwargs.get("mask")
         if mask is None and masks:
-            mask = mask_of(args[0])
+            mask = mask_of(first)
         if mask is not None and not (
             self.supports_masking or signature.mask or signature.masks_itself
         ):
@@ -343,7 +361,7 @@ class Layer(Structure):
                 "`self.supports_masking = True` to hand the mask on.",
                 stacklevel=3,
             )
-        made = self.compute_mask(args[0], mask)
+        made = self.compute_mask(first, mask)
         if made is not None and isinstance(outputs, Tensor):
             set_mask(outputs, made)
 
@@ -464,8 +482,10 @@ def _as_whole(build: Callable[..., None]) -> Callable[..., None]:
         if "_own_weights" not in self.__dict__:
             forgotten(self)
         attributes, made = dict(self.__dict__), len(self._own_weights)
-        stack = calls.stack
+        calls.note(self)
+        stack, building = calls.stack, calls.building
         stack.append(self)  # weights are named after the layers around
+        building.append(self)
         try:
             build(self, *args, **kwargs)
         except BaseException as error:
@@ -478,6 +498,7 @@ def _as_whole(build: Callable[..., None]) -> Callable[..., None]:
             raise
         finally:
             stack.pop()
+            building.pop()
         self.built = True
 
     return whole
@@ -512,6 +533,19 @@ def _shapes(value: Any) -> Any:
     if isinstance(value, ArrayLike):
         return value.shape
     return jax.tree.map(lambda t: t.shape if isinstance(t, ArrayLike) else None, value)
+
+
+def _add_masks(args: Any, kwargs: dict[str, Any], signature: Signature) -> None:
+    """Give `query_mask` and the like, where they were not given, the masks that tensors carry."""
+    for place, name, mask_place in signature.own_masks:
+        if len(args) <= mask_place and kwargs.get(f"{name}_mask") is None:
+            mask = mask_of(args[place] if place < len(args) else kwargs.get(name))
+            if mask is not None:
+                kwargs[f"{name}_mask"] = mask
+
+
+def _among(layer: Any, layers: list[Any]) -> bool:
+    return any(other is layer for other in layers)
 
 
 def _plain(value: Any) -> bool:

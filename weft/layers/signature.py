@@ -11,8 +11,8 @@ class Signature:
     """The arguments of a class's `call` and `build` that the base class has to know of."""
 
     __slots__ = (
-        "build_names", "mask", "masks_itself", "positional", "takes_training", "training",
-        "training_default", "training_index",
+        "build_names", "build_needs", "mask", "masks_itself", "own_masks", "positional",
+        "takes_training", "training", "training_default", "training_index",
     )  # fmt: skip
 
     def __init__(self, cls: type) -> None:
@@ -29,10 +29,19 @@ class Signature:
             self.training_default = None if default is inspect.Parameter.empty else default
             if "training" in self.positional:
                 self.training_index = self.positional.index("training")
+        # Arguments that have a mask of their own among the arguments: (place, name, mask's place).
+        places = {p: i for i, p in enumerate(self.positional)}
+        self.own_masks = [
+            (i, name, places[f"{name}_mask"])
+            for name, i in places.items()
+            if f"{name}_mask" in places
+        ]
         build = list(inspect.signature(cls.build).parameters.values())[1:]  # type: ignore[attr-defined]
         self.build_names = [
             p.name for p in build if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)
         ]
+        optional = {p.name for p in build if p.default is not p.empty}
+        self.build_needs = [name for name in self.build_names if name not in optional]
         self.masks_itself = not getattr(cls.compute_mask, "handed_on", False)  # type: ignore[attr-defined]
 
 

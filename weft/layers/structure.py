@@ -235,6 +235,9 @@ def forgotten(layer: Any) -> Any:
 _STATE = (Structure, Variable, Metric, SeedGenerator)
 _STRUCTURAL = (*_STATE, list, dict, set)
 _NOT_STATE = frozenset(
-    ["_own_weights", "_losses", "_loss_functions", "_added_metrics", "_caches", "_made_with"]
-)
+    [
+        "_own_weights", "_losses", "_loss_functions", "_added_metrics", "_caches", "_made_with",
+        "_nodes",
+    ]
+)  # fmt: skip
 _SET_BY_INIT = frozenset(["built", "dtype_policy", "name", "_trainable", "_own_weights", "_caches"])

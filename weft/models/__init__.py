@@ -1,6 +1,10 @@
 """Models: layers that can be trained."""
 
-from weft.models.model import Model
+from weft.layers.serialization import add_members
+from weft.models.model import Functional, Model
 from weft.models.sequential import Sequential
 
-__all__ = ["Model", "Sequential"]
+__all__ = ["Functional", "Model", "Sequential"]
+
+add_members("keras", {"Model": Model, "Sequential": Sequential})
+add_members("keras.src.models.functional", {"Functional": Functional})

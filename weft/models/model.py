@@ -4,25 +4,41 @@ from __future__ import annotations
 
 from typing import Any
 
-import jax
-
-from weft.engine import spec
-from weft.engine.trace import SymbolicTrace, isolated, state
-from weft.layers.layer import Layer
+from weft.engine.symbolic import KerasTensor, infer
+from weft.engine.trace import state
+from weft.layers.calls import calls, undoing
+from weft.layers.described import with_shapes
+from weft.models.functional import FunctionalPart, describes
 from weft.training.trainer import Trainer
 
-__all__ = ["Model"]
+__all__ = ["Functional", "Model"]
 
 
-class Model(Trainer, Layer):
-    """A model whose structure and forward pass the user defines, by subclassing.
+class Model(Trainer, FunctionalPart):
+    """A layer that can be trained: a graph between symbolic tensors, or a subclass with a `call`.
 
-    Set layers (and lists and dicts of them, and other models) as attributes in `__init__`, and
-    define `call`. `compile`, `fit`, `evaluate` and `predict` then work; so does any loop of one's
-    own.
+    `Model(inputs, outputs)` takes the layers between those symbolic tensors, nests of what
+    `weft.Input` gives and layers make of it. A subclass sets layers (and lists and dicts of them,
+    and other models) as attributes in `__init__` and defines `call`; it may also hand inputs and
+    outputs to `super().__init__`. `compile`, `fit`, `evaluate` and `predict` then work; so does
+    any loop of one's own.
+
+    Args:
+        inputs, outputs: nests of symbolic tensors, by position or name.
+        kwargs: `name`, `trainable` and `dtype`.
+
+    Raises:
+        ValueError: an output that needs an input not given, an input given twice, or two layers
+            of one name.
+        TypeError: inputs or outputs that are no symbolic tensors.
 
     Example:
         >>> import weft
+        >>> x = weft.Input((3,))
+        >>> model = weft.Model(inputs=x, outputs=weft.layers.Dense(2)(x))
+        >>> model([[1.0, 2.0, 3.0]]).shape
+        (1, 2)
+
         >>> class Net(weft.Model):
         ...     def __init__(self):
         ...         super().__init__()
@@ -33,29 +49,45 @@ class Model(Trainer, Layer):
         (1, 2)
     """
 
+    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
+        if cls is Model and describes(args, kwargs):
+            cls = Functional
+        return super().__new__(cls, *args, **kwargs)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        if not describes(args, kwargs):
+            super().__init__(*args, **kwargs)
+            return
+        given = dict(zip(("inputs", "outputs"), args, strict=False))
+        options = dict(zip(("name",), args[2:], strict=False))
+        given.update({k: kwargs.pop(k) for k in ("inputs", "outputs") if k in kwargs})
+        if len(given) < 2:
+            raise TypeError(
+                f"{type(self).__name__} needs both inputs and outputs, got only {list(given)}."
+            )
+        super().__init__(**options, **kwargs)
+        self._describe(given["inputs"], given["outputs"])
+
     def build(self, input_shape: Any) -> None:
         """Make all weights for inputs of this shape, by calling the model on symbolic inputs.
 
         Args:
-            input_shape: a shape or a nest of shapes, the batch dimension (None or a number)
-                included.
+            input_shape: a shape or a nest of shapes, the batch dimension included; None for an
+                unknown dimension.
+
+        Raises:
+            ShapeError: the layers do not take such inputs, or a weight depends on a dimension that
+                is unknown.
         """
-        leaves, tree = jax.tree.flatten(input_shape, is_leaf=_is_shape)
-        if any(n is None for shape in leaves for n in shape[1:]):
-            raise ValueError(
-                f"model {self.name!r} cannot be built for {input_shape}: only the batch dimension "
-                "may be unknown. Call it on data instead."
-            )
-        # The values assigned in this trace (moving averages, seeds) are forgotten with it.
-        with isolated(SymbolicTrace(state.trace, True)) as trace:
-            inputs = [
-                trace.placeholder(
-                    spec((shape[0] or 1, *shape[1:]), self.dtype_policy.compute), "argument"
-                )
-                for shape in leaves
-            ]
-            object.__setattr__(self, "built", True)
-            self(jax.tree.unflatten(tree, inputs), training=False)
+        if self._graph is not None:
+            return  # its layers were built as it was described
+        object.__setattr__(self, "built", True)
+
+        def symbol(shape: Any) -> KerasTensor:
+            return KerasTensor((shape[0] or 1, *shape[1:]), self.dtype_policy.compute)
+
+        with undoing():
+            infer(lambda x: self(x, training=False), (with_shapes(input_shape, symbol),), {})
         self._clear_losses()
 
     def _build_for(self, args: Any, kwargs: Any, signature: Any) -> None:
@@ -65,11 +97,11 @@ class Model(Trainer, Layer):
             super()._build_for(args, kwargs, signature)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        if not state.tapes and state.trace.lazy:
+        if not state.tapes and state.trace.lazy and calls.stack == []:
             # A loop of inference over a plain list: the last call's work is run, not piled up.
             state.trace.boundary(self)
         return super().__call__(*args, **kwargs)
 
 
-def _is_shape(value: Any) -> bool:
-    return isinstance(value, tuple | list) and all(n is None or isinstance(n, int) for n in value)
+class Functional(Model):
+    """What `Model(inputs, outputs)` makes."""

@@ -5,8 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from weft.layers.core import InputLayer
+from weft.engine import CustomObjectScope, ValueNeededError
+from weft.engine.symbolic import KerasTensor
+from weft.engine.tensor import ArrayLike
+from weft.layers.described import is_shape
+from weft.layers.input import InputLayer
 from weft.layers.layer import Layer
+from weft.layers.masks import set_mask
+from weft.layers.serialization import deserialize, serialize
+from weft.models.graph import LayerGraph
 from weft.models.model import Model
 
 __all__ = ["Sequential"]
@@ -23,6 +30,7 @@ class Sequential(Model):
 
     Raises:
         TypeError: something that is no layer.
+        ValueError: two layers of one name, or an Input that is not the first.
 
     Example:
         >>> import weft
@@ -37,7 +45,10 @@ class Sequential(Model):
         super().__init__(trainable=trainable, name=name)
         self._stack: list[Layer] = []
         self._input: InputLayer | None = None
-        for layer in layers or ():
+        self._declared = False  # the input's shape was given, not seen in data
+        # The symbolic input, and the output of each layer of the stack that was called on it.
+        object.__setattr__(self, "_symbols", [])
+        for layer in layers if isinstance(layers, list | tuple) else [layers] if layers else ():
             self._append(layer)
         self._build_if_known()
 
@@ -51,62 +62,146 @@ class Sequential(Model):
         self._append(layer)
         self._build_if_known()
 
-    def _append(self, layer: Layer) -> None:
+    def _append(self, layer: Any) -> None:
+        if isinstance(layer, KerasTensor) and layer.node is not None:
+            layer = layer.node.operation
         if not isinstance(layer, Layer):
             raise TypeError(
                 f"Sequential {self.name!r} takes layers, got {type(layer).__name__} {layer!r}. "
-                "A function becomes a layer by weft.layers.Activation or a subclass of Layer."
+                "A function becomes a layer by weft.layers.Activation, Lambda or a subclass of "
+                "Layer."
             )
         if isinstance(layer, InputLayer):
             if self._stack or self._input is not None:
                 raise ValueError(
                     f"Sequential {self.name!r}: an Input must be the first layer, and the only one."
                 )
-            self._input = layer
+            self._begin(layer)
             return
         if any(other is layer or other.name == layer.name for other in self._stack):
             raise ValueError(
                 f"Sequential {self.name!r} has a layer named {layer.name!r} already; names must "
                 "be unique. Give one of them another name."
             )
-        if not self._stack and self._input is None and layer.input_shape_hint is not None:
-            self._input = InputLayer(shape=layer.input_shape_hint)
+        if not self._stack and self._input is None:
+            graph = getattr(layer, "_graph", None)
+            if layer.input_shape_hint is not None:
+                self._begin(InputLayer(shape=layer.input_shape_hint))
+            elif graph is not None and isinstance(graph.inputs, KerasTensor):
+                self._begin(InputLayer(batch_shape=graph.inputs.shape, dtype=graph.inputs.dtype))
         self._stack.append(layer)
         self._forget_steps()
 
-    def pop(self) -> Layer:
-        """Take the last layer away."""
+    def _begin(self, layer: InputLayer, declared: bool = True) -> None:
+        self._input, self._declared = layer, declared
+        self.autocast = not declared  # the input is cast to the dtype that it was declared with
+        self._symbols[:] = [layer.output]
+
+    def pop(self, rebuild: bool = True) -> Layer:
+        """Take the last layer away, and give it."""
         if not self._stack:
             raise ValueError(f"Sequential {self.name!r} has no layers to pop.")
         self._forget_steps()
+        del self._symbols[len(self._stack) :]
         return self._stack.pop()
 
-    def _build_if_known(self) -> None:
-        if self._stack and self._input is not None:
-            shape = self._input.batch_shape
-            if all(n is not None for n in shape[1:]):
-                self.build(shape)
+    # -- building ---------------------------------------------------------------------------
 
-    def call(self, inputs: Any) -> Any:
+    def _build_if_known(self) -> None:
+        """Call on symbols the layers that were not called yet, where the input's shape is known."""
+        if not self._symbols:
+            return
+        for layer in self._stack[len(self._symbols) - 1 :]:
+            self._symbols.append(layer(self._symbols[-1]))
+        if self._stack:
+            object.__setattr__(self, "built", True)
+
+    def build(self, input_shape: Any = None) -> None:
+        """Make all weights for inputs of this shape, the batch dimension included."""
+        if input_shape is None:
+            if self._input is None:
+                raise ValueError(
+                    f"Sequential {self.name!r} cannot be built without the shape of its input: "
+                    "begin it with weft.Input(shape), or give build(input_shape)."
+                )
+        elif is_shape(input_shape):
+            self._begin(InputLayer(batch_shape=tuple(input_shape)), declared=False)
+        else:
+            super().build(input_shape)
+            return
+        self._build_if_known()
+
+    def _build_for(self, args: Any, kwargs: Any, signature: Any) -> None:
+        given = args[0] if args else None
+        if type(self).build is not Sequential.build:
+            super()._build_for(args, kwargs, signature)
+        elif isinstance(given, ArrayLike):
+            try:
+                layer = InputLayer(batch_shape=(None, *given.shape[1:]), dtype=given.dtype)
+                self._begin(layer, declared=False)
+                self._build_if_known()
+            except ValueNeededError:  # a layer that works on values is built when it gets some
+                self._input = None
+                self._symbols.clear()
+        object.__setattr__(self, "built", True)
+
+    @property
+    def _graph(self) -> Any:
+        if len(self._symbols) < 2:
+            return None
+        made = self.__dict__.get("_made_graph")
+        if made is None or made.outputs is not self._symbols[-1]:
+            made = LayerGraph(self.name, self._symbols[0], self._symbols[-1])
+            object.__setattr__(self, "_made_graph", made)
+        return made
+
+    # -- calling ----------------------------------------------------------------------------
+
+    def call(self, inputs: Any, training: Any = None, mask: Any = None) -> Any:
         """The layers' computation, one after the other."""
+        if mask is not None:
+            set_mask(inputs, mask)
         value = inputs
+        if self._declared:
+            value = self._fitted(self._symbols[0], self._input, value)
         for layer in self._stack:
             value = layer(value)
         return value
 
-    def get_layer(self, name: str | None = None, index: int | None = None) -> Layer:
-        """A layer by its name or position.
+    # -- configuration ----------------------------------------------------------------------
 
-        Raises:
-            ValueError: there is none.
+    def get_config(self) -> dict[str, Any]:
+        """What `from_config` needs to make an equal model, without its weights."""
+        if type(self) is not Sequential and type(self).__init__ is not Sequential.__init__:
+            return super().get_config()
+        first = [self._input] if self._input is not None and self._declared else []
+        config: dict[str, Any] = {
+            "name": self.name,
+            "trainable": self._trainable,
+            "dtype": self.dtype_policy.name,
+            "layers": [serialize(layer) for layer in [*first, *self._stack]],
+        }
+        if self._input is not None:
+            config["build_input_shape"] = list(self._input.batch_shape)
+        return config
+
+    @classmethod
+    def from_config(cls, config: Any, custom_objects: Any = None) -> Any:
+        """The model of a config, weft's or Keras's.
+
+        Args:
+            config: of `get_config`.
+            custom_objects: the user's classes by name.
         """
-        if index is not None and -len(self._stack) <= index < len(self._stack):
-            return self._stack[index]
-        for layer in self._stack:
-            if layer.name == name:
-                return layer
-        names = [layer.name for layer in self._stack]
-        raise ValueError(
-            f"Sequential {self.name!r} has no layer {index if name is None else name!r}; "
-            f"it has {names}."
-        )
+        if isinstance(config, dict) and "layers" not in config:
+            return cls(**config)
+        listed = config["layers"] if isinstance(config, dict) else config
+        options = config if isinstance(config, dict) else {}
+        with CustomObjectScope(custom_objects or {}):
+            model = cls([deserialize(entry) for entry in listed], name=options.get("name"))
+        if not options.get("trainable", True):
+            model.trainable = False
+        shape = options.get("build_input_shape")
+        if shape is not None and not model.built and is_shape(shape):
+            model.build(tuple(shape))
+        return model

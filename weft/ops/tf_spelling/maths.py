@@ -10,6 +10,7 @@ import jax.numpy as jnp
 
 from weft import ops
 from weft.engine import ArrayOp, Tensor, as_tensor
+from weft.engine.symbolic import publish
 from weft.ops.arguments import axes_of, tensor_of
 
 __all__ = [
@@ -210,3 +211,5 @@ def clip_by_global_norm(
     norm = global_norm(tensors) if use_norm is None else as_tensor(use_norm)
     scaled = iter(_clip_global_op(clip_norm, norm, *[t for t in tensors if t is not None]))
     return [None if t is None else next(scaled) for t in tensors], norm
+
+publish(globals(), __all__, "tf.")

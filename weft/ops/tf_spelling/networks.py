@@ -9,6 +9,7 @@ import jax.numpy as jnp
 
 from weft import ops, random
 from weft.engine import ArrayOp, Tensor
+from weft.engine.symbolic import publish
 from weft.ops.arguments import axes_of, tensor_of
 from weft.ops.tf_spelling.draws import stream
 from weft.ops.tf_spelling.maths import clip_by_norm
@@ -187,3 +188,5 @@ def embedding_lookup(
     """The rows of `params` at `ids`; with `max_norm`, scaled down to that norm."""
     rows = ops.take(params, ids, axis=0)
     return rows if max_norm is None else clip_by_norm(rows, max_norm, axes=-1)
+
+publish(globals(), __all__, "tf.")

@@ -11,6 +11,7 @@ import numpy as np
 
 from weft import engine, ops
 from weft.engine import ArrayOp, Tensor, as_dtype, as_tensor
+from weft.engine.symbolic import publish
 from weft.ops.arguments import axes_of, host_value, shape_of, tensor_of
 from weft.ops.tf_spelling.dtypes import float32
 
@@ -323,3 +324,5 @@ def _descends(direction: str) -> Any:
     if direction not in ("ASCENDING", "DESCENDING"):
         raise ValueError(f"direction is 'ASCENDING' or 'DESCENDING', got {direction!r}.")
     return direction == "DESCENDING"
+
+publish(globals(), __all__, "tf.")

@@ -1,0 +1,130 @@
+"""`Described`: a layer called on symbolic tensors, and what is known of it without data."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+from weft.engine import nest
+from weft.engine.symbolic import KerasTensor, Node, infer
+from weft.layers.calls import undoing
+
+__all__ = ["Described", "is_shape", "with_shapes"]
+
+
+class Described:
+    """The part of `Layer` that describes: output shapes, and calls in functional models."""
+
+    name: str
+    built: bool
+    _nodes: list[Node]
+
+    def _call_symbolically(self, args: Any, kwargs: Any) -> Any:
+        """Note a call on symbolic tensors as a node, and give its symbolic outputs."""
+        with undoing():
+            if not self.built:
+                self._begin_building(args, kwargs)  # type: ignore[attr-defined]
+            made = self.compute_output_spec(*args, **kwargs)
+        node = Node(self, args, kwargs, made)
+        self._nodes.append(node)
+        return node.outputs
+
+    def compute_output_spec(self, *args: Any, **kwargs: Any) -> Any:
+        """The shapes and dtypes of the outputs of a call, as symbolic tensors.
+
+        Args:
+            args, kwargs: as of a call, with symbolic tensors (`weft.KerasTensor(shape, dtype)`) in
+                place of the tensors.
+
+        Raises:
+            ShapeError: the layer does not take such inputs.
+        """
+        if not self.built:
+            with undoing(dry=True):
+                self._begin_building(args, kwargs)  # type: ignore[attr-defined]
+                return self.compute_output_spec(*args, **kwargs)
+        if type(self).compute_output_shape is not Described.compute_output_shape:
+            # The class says it; its `call` may do what only works on values.
+            taken = len(inspect.signature(self.compute_output_shape).parameters)
+            shapes = [nest.mapped(_shape_of, a) for a in args]
+            made = self.compute_output_shape(*shapes[:taken])
+            dtype = self.compute_dtype  # type: ignore[attr-defined]
+            return with_shapes(made, lambda shape: KerasTensor(shape, dtype))
+        try:
+            return infer(self, args, kwargs)  # type: ignore[arg-type]
+        finally:
+            self._clear_losses()  # type: ignore[attr-defined]
+
+    def compute_output_shape(self, *input_shapes: Any, **named: Any) -> Any:
+        """The shape of the output for inputs of these shapes.
+
+        Args:
+            input_shapes: a shape (a tuple with None for unknown dimensions) for each argument of
+                `call`, or a nest of shapes where that takes a nest of tensors.
+            named: the same by name, as `query_shape=...`.
+
+        Raises:
+            ShapeError: the layer does not take such inputs.
+        """
+        dtype = self.compute_dtype  # type: ignore[attr-defined]
+
+        def symbols(shapes: Any) -> Any:
+            return with_shapes(shapes, lambda shape: KerasTensor(shape, dtype))
+
+        args = [symbols(s) for s in input_shapes]
+        kwargs = {k.removesuffix("_shape"): symbols(s) for k, s in named.items()}
+        if list(kwargs) == ["input"]:
+            args, kwargs = [kwargs["input"]], {}
+        return nest.mapped(_shape_of, self.compute_output_spec(*args, **kwargs))
+
+    # -- the first call in a functional model -----------------------------------------------
+
+    def _first_node(self, what: str) -> Node:
+        if not self._nodes:
+            raise AttributeError(
+                f"layer {self.name!r} has no {what}: it was not called on symbolic tensors "
+                "(weft.Input), so it is part of no functional model."
+            )
+        return self._nodes[0]
+
+    @property
+    def input(self) -> Any:
+        """The symbolic inputs of the layer's first call in a functional model."""
+        node = self._first_node("input")
+        given = node.args[0] if node.args else node.kwargs
+        return given
+
+    @property
+    def output(self) -> Any:
+        """The symbolic outputs of the layer's first call in a functional model."""
+        return self._first_node("output").outputs
+
+    @property
+    def input_shape(self) -> Any:
+        """The shape of `input`."""
+        return nest.mapped(_shape_of, self.input)
+
+    @property
+    def output_shape(self) -> Any:
+        """The shape of `output`."""
+        return nest.mapped(_shape_of, self.output)
+
+
+def _shape_of(value: Any) -> Any:
+    return tuple(value.shape) if hasattr(value, "shape") else None
+
+
+def is_shape(value: Any) -> bool:
+    """Whether a value is one shape and not a nest of shapes."""
+    return isinstance(value, tuple | list) and all(n is None or isinstance(n, int) for n in value)
+
+
+def with_shapes(shapes: Any, make: Any) -> Any:
+    """A nest of shapes with each shape replaced."""
+    if shapes is None:
+        return None
+    if is_shape(shapes):
+        return make(tuple(shapes))
+    if isinstance(shapes, dict):
+        return {k: with_shapes(v, make) for k, v in shapes.items()}
+    return type(shapes)(with_shapes(v, make) for v in shapes)
