@@ -105,18 +105,27 @@ def _shuffle(key: Any, x: Any, *, axis: int) -> Any:
     return jax.random.permutation(key, x, axis)
 
 
+def noise_sizes(noise_shape: Any, shape: Any) -> tuple[int, ...]:
+    """The sizes of a noise over an input of that shape; None in `noise_shape` is the input's.
+
+    Raises:
+        ValueError: they do not broadcast to the input's.
+    """
+    if noise_shape is None:
+        return tuple(shape)
+    sizes = tuple(s if n is None else n for n, s in zip(noise_shape, shape, strict=False))
+    ranks_differ = len(noise_shape) != len(shape)
+    if ranks_differ or any(n not in (1, s) for n, s in zip(sizes, shape, strict=True)):
+        raise ValueError(
+            f"noise_shape {noise_shape} does not broadcast to the input's shape {shape}."
+        )
+    return sizes
+
+
 def dropped(key: Any, x: Any, rate: Any, *, noise_shape: Any) -> Any:
     """The sampler of dropout; a layer, whose rate stays, gives it as a keyword."""
-    shape = x.shape
-    if noise_shape is not None:
-        ranks_differ = len(noise_shape) != x.ndim
-        shape = tuple(s if n is None else n for n, s in zip(noise_shape, x.shape, strict=False))
-        if ranks_differ or any(n not in (1, s) for n, s in zip(shape, x.shape, strict=True)):
-            raise ValueError(
-                f"noise_shape {noise_shape} does not broadcast to the input's shape {x.shape}."
-            )
     keep = 1.0 - rate
-    kept = jax.random.bernoulli(key, keep, shape)
+    kept = jax.random.bernoulli(key, keep, noise_sizes(noise_shape, x.shape))
     # At rate 1 nothing is kept; the division must not make NaN of its gradient.
     return jnp.where(kept, x / jnp.where(keep > 0, keep, 1).astype(x.dtype), 0)
 

@@ -1,4 +1,4 @@
-"""Activations that have arguments of their own, as layers."""
+"""Activations that have arguments or weights of their own, as layers."""
 
 from __future__ import annotations
 
@@ -8,12 +8,14 @@ import jax
 import jax.numpy as jnp
 
 from weft.activations import relu
-from weft.engine import ArrayOp, Tensor
+from weft.engine import ArrayOp, ShapeError, Tensor
+from weft.layers.affine import axes_of_options
 from weft.layers.layer import Layer
-from weft.ops import leaky_relu, softmax
+from weft.layers.options import make_weight, not_negative, option_config, set_options
+from weft.ops import elu, leaky_relu, softmax
 from weft.ops.arguments import axes_of
 
-__all__ = ["LeakyReLU", "ReLU", "Softmax"]
+__all__ = ["ELU", "LeakyReLU", "PReLU", "ReLU", "Softmax"]
 
 
 class ReLU(Layer):
@@ -25,8 +27,19 @@ class ReLU(Layer):
         threshold: below it, x counts as negative.
         kwargs: `name`, `dtype`.
 
+    Call arguments:
+        inputs: float, any shape.
+
+    Returns:
+        The shape of the inputs.
+
     Raises:
         ValueError: a negative argument.
+
+    Example:
+        >>> import weft
+        >>> weft.layers.ReLU(max_value=2.0, negative_slope=0.5)([-1.0, 1.0, 3.0]).tolist()
+        [-0.5, 1.0, 2.0]
     """
 
     def __init__(
@@ -37,9 +50,10 @@ class ReLU(Layer):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.max_value = None if max_value is None else _not_negative("max_value", max_value)
-        self.negative_slope = _not_negative("negative_slope", negative_slope)
-        self.threshold = _not_negative("threshold", threshold)
+        ceiling = None if max_value is None else float(not_negative("ReLU", "max_value", max_value))
+        self.max_value = ceiling
+        self.negative_slope = float(not_negative("ReLU", "negative_slope", negative_slope))
+        self.threshold = float(not_negative("ReLU", "threshold", threshold))
         self.supports_masking = True
 
     def call(self, inputs: Any) -> Tensor:
@@ -54,18 +68,26 @@ class ReLU(Layer):
         }
 
 
-def _not_negative(what: str, value: Any) -> float:
-    if not isinstance(value, int | float) or value < 0:
-        raise ValueError(f"ReLU: {what} must be a number, not below 0, got {what}={value!r}.")
-    return float(value)
-
-
 class LeakyReLU(Layer):
     """x above zero, negative_slope·x below.
 
     Args:
-        negative_slope: the slope below zero.
+        negative_slope: the slope below zero, not negative itself.
         kwargs: `name`, `dtype`; `alpha` is Keras 2's name of the slope.
+
+    Call arguments:
+        inputs: float, any shape.
+
+    Returns:
+        The shape of the inputs.
+
+    Raises:
+        ValueError: a negative slope.
+
+    Example:
+        >>> import weft
+        >>> weft.layers.LeakyReLU(0.5)([-2.0, 3.0]).tolist()
+        [-1.0, 3.0]
 
     Reference: Maas, Hannun & Ng, Rectifier Nonlinearities (2013).
     """
@@ -73,9 +95,7 @@ class LeakyReLU(Layer):
     def __init__(self, negative_slope: float = 0.3, **kwargs: Any) -> None:
         negative_slope = kwargs.pop("alpha", negative_slope)
         super().__init__(**kwargs)
-        if not isinstance(negative_slope, int | float):
-            raise ValueError(f"LeakyReLU: negative_slope is a number, got {negative_slope!r}.")
-        self.negative_slope = negative_slope
+        self.negative_slope = not_negative("LeakyReLU", "negative_slope", negative_slope)
         self.supports_masking = True
 
     def call(self, inputs: Any) -> Tensor:
@@ -85,10 +105,145 @@ class LeakyReLU(Layer):
         return {**super().get_config(), "negative_slope": self.negative_slope}
 
 
+class ELU(Layer):
+    """x above zero, alpha·(exp(x) - 1) below.
+
+    Args:
+        alpha: -alpha is the least value.
+        kwargs: `name`, `dtype`.
+
+    Call arguments:
+        inputs: float, any shape.
+
+    Returns:
+        The shape of the inputs.
+
+    Raises:
+        ValueError: an alpha that is no number.
+
+    Example:
+        >>> import weft
+        >>> weft.layers.ELU()([-1.0, 3.0]).numpy().round(3).tolist()
+        [-0.632, 3.0]
+
+    Reference: Clevert, Unterthiner & Hochreiter, Exponential Linear Units (2016).
+    """
+
+    def __init__(self, alpha: float = 1.0, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        if isinstance(alpha, bool) or not isinstance(alpha, int | float):
+            raise ValueError(f"ELU: alpha must be a number, got alpha={alpha!r}.")
+        self.alpha = alpha
+        self.supports_masking = True
+
+    def call(self, inputs: Any) -> Tensor:
+        return elu(inputs, self.alpha)
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "alpha": self.alpha}
+
+
+def _prelu(x: Any, alpha: Any) -> Any:
+    if x.ndim != alpha.ndim + 1 or any(
+        n not in (1, size) for n, size in zip(alpha.shape, x.shape[1:], strict=True)
+    ):
+        raise ValueError(f"slopes of shape {alpha.shape} do not fit an input of shape {x.shape}.")
+    # The gradient at zero is zero on both sides, as Keras's.
+    return jax.nn.relu(x) - alpha * jax.nn.relu(-x)
+
+
+_prelu_op = ArrayOp(_prelu, "prelu")
+
+
+class PReLU(Layer):
+    """x above zero, alpha·x below, alpha learned for each place of a sample.
+
+    Args:
+        alpha_initializer: first slopes.
+        alpha_regularizer: a penalty that becomes a loss.
+        alpha_constraint: applied after each update.
+        shared_axes: axes (the batch's is 0) along which one slope serves all places; [1, 2] gives
+            images one for each channel.
+        kwargs: `name`, `dtype` and `trainable`.
+
+    Call arguments:
+        inputs: float, shape (batch, ...).
+
+    Returns:
+        The shape of the inputs.
+
+    Raises:
+        ValueError: shared axes that are no integers.
+        ShapeError: an input without such an axis, an unknown size along an axis that is not shared.
+
+    Example:
+        >>> import weft
+        >>> weft.layers.PReLU(alpha_initializer="ones")([[-2.0, 3.0]]).tolist()
+        [[-2.0, 3.0]]
+
+    Reference: He et al., Delving Deep into Rectifiers (2015), equation 1.
+    """
+
+    def __init__(
+        self,
+        alpha_initializer: Any = "Zeros",
+        alpha_regularizer: Any = None,
+        alpha_constraint: Any = None,
+        shared_axes: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        set_options(
+            self, "alpha", initializer=alpha_initializer, regularizer=alpha_regularizer,
+            constraint=alpha_constraint,
+        )  # fmt: skip
+        if shared_axes is not None:
+            shared_axes = shared_axes if isinstance(shared_axes, list | tuple) else [shared_axes]
+            if not all(isinstance(a, int) and not isinstance(a, bool) for a in shared_axes):
+                raise ValueError(
+                    f"PReLU: shared_axes is an axis or several, got shared_axes={shared_axes!r}."
+                )
+            shared_axes = list(shared_axes)
+        self.shared_axes = shared_axes
+        self.supports_masking = True
+
+    def build(self, input_shape: Any) -> None:
+        if not input_shape:
+            raise ShapeError(f"expected a batch of samples, (batch, ...), got {input_shape}.")
+        rank = len(input_shape)
+        sizes = list(input_shape)
+        for axis in self.shared_axes or ():
+            if axis % rank == 0 or not -rank < axis < rank:
+                raise ShapeError(
+                    f"shared axis {axis} is none of the axes 1 to {rank - 1} of a sample, got an "
+                    f"input of shape {input_shape}."
+                )
+            sizes[axis] = 1
+        if None in sizes[1:]:
+            axis = sizes.index(None, 1)
+            raise ShapeError(
+                f"the size of axis {axis} must be known, as each place has a slope; got shape "
+                f"{input_shape}. With shared_axes=[{axis}] one slope serves all places along it."
+            )
+        self.alpha = make_weight(self, "alpha", tuple(sizes[1:]))
+
+    def call(self, inputs: Any) -> Tensor:
+        return _prelu_op(inputs, self.alpha)  # type: ignore[no-any-return]
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            **super().get_config(),
+            **option_config(self, "alpha"),
+            "shared_axes": self.shared_axes,
+        }
+
+
 def _masked_softmax(x: Any, mask: Any, *, axis: Any) -> Any:
-    # Not -inf: a row that is masked wholly must not become NaN.
-    hidden = jnp.where(mask.astype(bool), jnp.zeros((), x.dtype), jnp.finfo(x.dtype).min / 2)
-    return jax.nn.softmax(x + hidden, axis)
+    if jnp.broadcast_shapes(mask.shape, x.shape) != x.shape:
+        raise ValueError(f"a mask of shape {mask.shape} does not broadcast to {x.shape}.")
+    kept = mask.astype(bool)
+    # Not -inf, and the zeros last: a row that is masked wholly is zeros, not NaN.
+    return jnp.where(kept, jax.nn.softmax(jnp.where(kept, x, jnp.finfo(x.dtype).min), axis), 0)
 
 
 _masked_softmax_op = ArrayOp(_masked_softmax, "masked_softmax")
@@ -104,11 +259,24 @@ class Softmax(Layer):
     Call arguments:
         inputs: float, any shape.
         mask: bool, broadcast to the inputs' shape; where it is False the result is 0.
+
+    Returns:
+        The shape of the inputs.
+
+    Raises:
+        ValueError: an axis that is no integer or list of them.
+        ShapeError: an input without such an axis, a mask that does not broadcast to it.
+
+    Example:
+        >>> import weft
+        >>> weft.layers.Softmax()([[1.0, 1.0, 5.0]], mask=[[True, True, False]]).tolist()
+        [[0.5, 0.5, 0.0]]
     """
 
     def __init__(self, axis: Any = -1, **kwargs: Any) -> None:
+        kwargs.pop("robust_masking", None)  # Keras 2's; masks always are
         super().__init__(**kwargs)
-        self.axis = list(axis) if isinstance(axis, tuple) else axis
+        self.axis = axes_of_options("Softmax", axis)
         self.supports_masking = True
 
     def call(self, inputs: Any, mask: Any = None) -> Tensor:

@@ -9,8 +9,8 @@ from weft.engine import ShapeError, Variable
 from weft.layers.layer import Layer
 
 __all__ = [
-    "check_rank", "data_format_of", "make_weight", "option_config", "padding_of", "positive",
-    "positive_many", "set_options", "without",
+    "check_rank", "data_format_of", "make_weight", "not_negative", "option_config", "padding_of",
+    "positive", "positive_many", "rate_of", "set_options", "without",
 ]  # fmt: skip
 
 _KINDS = {
@@ -26,10 +26,12 @@ def set_options(layer: Layer, weight: str, **given: Any) -> None:
         setattr(layer, f"{weight}_{kind}", _KINDS[kind].get(value))
 
 
-def make_weight(layer: Layer, weight: str, shape: tuple[int, ...], **more: Any) -> Variable:
-    """The variable of that name, made with its options."""
+def make_weight(
+    layer: Layer, weight: str, shape: tuple[int, ...], name: str | None = None, **more: Any
+) -> Variable:
+    """The variable of that name, or of `name`, made with the options that begin with `weight`."""
     chosen = {kind: getattr(layer, f"{weight}_{kind}", None) for kind in _KINDS}
-    return layer.add_weight(shape=shape, name=weight, **chosen, **more)
+    return layer.add_weight(shape=shape, name=name or weight, **chosen, **more)
 
 
 def option_config(layer: Layer, *weights: str) -> dict[str, Any]:
@@ -54,12 +56,26 @@ def positive(layer: str, what: str, value: Any, least: int = 1) -> int:
     return number
 
 
-def positive_many(layer: str, what: str, value: Any, n: int) -> tuple[int, ...]:
-    """One positive int for each of `n` axes, given as one for all or as a sequence."""
+def positive_many(layer: str, what: str, value: Any, n: int, least: int = 1) -> tuple[int, ...]:
+    """One int, not below `least`, for each of `n` axes, given as one for all or as a sequence."""
     many = tuple(value) if isinstance(value, list | tuple) else (value,) * n
     if len(many) != n:
         raise ValueError(f"{layer}: {what} must be an int or {n} of them, got {what}={value!r}.")
-    return tuple(positive(layer, what, each) for each in many)
+    return tuple(positive(layer, what, each, least) for each in many)
+
+
+def not_negative(layer: str, what: str, value: Any) -> float:
+    """`value`, checked to be a number, not below 0."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not value >= 0:
+        raise ValueError(f"{layer}: {what} must be a number, not below 0, got {what}={value!r}.")
+    return value
+
+
+def rate_of(layer: str, what: str, value: Any) -> float:
+    """`value`, checked to be a number in [0, 1]."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
+        raise ValueError(f"{layer}: {what} must be a number in [0, 1], got {what}={value!r}.")
+    return value
 
 
 def check_rank(input_shape: Any, rank: int, axes: str, hint: str = "") -> None:
@@ -78,10 +94,11 @@ def data_format_of(layer: str, given: Any) -> str:
     return given or "channels_last"
 
 
-def padding_of(layer: str, given: Any) -> str:
+def padding_of(layer: str, given: Any, known: tuple[str, ...] = ("valid", "same")) -> str:
     """A padding in lower case."""
-    if not isinstance(given, str) or given.lower() not in ("valid", "same"):
-        raise ValueError(f"{layer}: padding is 'valid' or 'same', got {given!r}.")
+    if not isinstance(given, str) or given.lower() not in known:
+        names = " or ".join(map(repr, known))
+        raise ValueError(f"{layer}: padding is {names}, got {given!r}.")
     return given.lower()
 
 

@@ -1,49 +1,48 @@
-"""Pooling layers: the largest value or the mean of windows, or of all places."""
+"""Pooling layers over windows: the largest value or the mean of each."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from weft.engine import Tensor
-from weft.layers.layer import Layer
-from weft.layers.options import check_rank, data_format_of, padding_of, positive_many
+from weft.layers.options import padding_of, positive_many
+from weft.layers.spatial import Spatial
 from weft.ops import average_pool, max_pool
 
 __all__ = [
-    "AveragePooling2D", "AvgPool2D", "GlobalAveragePooling2D", "GlobalAvgPool2D",
-    "GlobalMaxPool2D", "GlobalMaxPooling2D", "MaxPool2D", "MaxPooling2D",
+    "AveragePooling1D", "AveragePooling2D", "AveragePooling3D", "AvgPool1D", "AvgPool2D",
+    "AvgPool3D", "MaxPool1D", "MaxPool2D", "MaxPool3D", "MaxPooling1D", "MaxPooling2D",
+    "MaxPooling3D",
 ]  # fmt: skip
 
 
-class _Pooling(Layer):
+class _Pooling(Spatial):
     """What the layers below share; a subclass says what is done with a window."""
+
+    pool: Callable[..., Tensor]
 
     def __init__(
         self,
-        pool_size: Any = (2, 2),
+        pool_size: Any = 2,
         strides: Any = None,
         padding: str = "valid",
         data_format: str | None = None,
         name: str | None = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(name=name, **kwargs)
+        super().__init__(data_format=data_format, name=name, **kwargs)
         kind = type(self).__name__
-        self.pool_size = positive_many(kind, "pool_size", pool_size, 2)
+        self.pool_size = positive_many(kind, "pool_size", pool_size, self.rank)
         self.strides = (
-            self.pool_size if strides is None else positive_many(kind, "strides", strides, 2)
+            self.pool_size
+            if strides is None
+            else positive_many(kind, "strides", strides, self.rank)
         )
         self.padding = padding_of(kind, padding)
-        self.data_format = data_format_of(kind, data_format)
 
-    def build(self, input_shape: Any) -> None:
-        _check(input_shape, self.data_format)
-
-    def call(self, inputs: Any) -> Tensor:
-        return self._pool(inputs, self.pool_size, self.strides, self.padding, self.data_format)
-
-    def _pool(self, *args: Any) -> Tensor:
-        raise NotImplementedError
+    def _apply(self, inputs: Tensor) -> Tensor:
+        return self.pool(inputs, self.pool_size, self.strides, self.padding, self.data_format)
 
     def get_config(self) -> dict[str, Any]:
         return {
@@ -51,12 +50,21 @@ class _Pooling(Layer):
             "pool_size": list(self.pool_size),
             "padding": self.padding,
             "strides": list(self.strides),
-            "data_format": self.data_format,
         }
 
 
-class MaxPooling2D(_Pooling):
-    """The largest value of each window.
+class _MaxPooling(_Pooling):
+    pool = staticmethod(max_pool)
+
+
+class _AveragePooling(_Pooling):
+    pool = staticmethod(average_pool)
+
+
+class MaxPooling2D(_MaxPooling):
+    """The largest value of each window: y[i, j] = max x[i·s + a, j·s + b], a and b in the window.
+
+    Of equal largest values the first, in row-major order, gets the gradient.
 
     Args:
         pool_size: the window, an int or (rows, columns).
@@ -71,87 +79,99 @@ class MaxPooling2D(_Pooling):
             columns).
 
     Returns:
-        Shape (batch, new rows, new columns, channels), or with the channels first.
+        Shape (batch, new rows, new columns, channels), or with the channels first; the new sizes
+        are ⌊(n - window) / stride⌋ + 1 with "valid", ⌈n / stride⌉ with "same".
 
     Raises:
         ValueError: sizes that are not positive, an unknown padding or data_format.
-        ShapeError: an input of another rank, or smaller than a window.
+        ShapeError: an input of another rank, or smaller than a window without padding.
 
     Example:
         >>> import weft
         >>> weft.layers.MaxPooling2D()(weft.ops.ones((1, 5, 4, 3))).shape
         (1, 2, 2, 3)
+
+    Reference:
+        Riesenhuber and Poggio, "Hierarchical models of object recognition in cortex", 1999.
     """
 
-    _pool = staticmethod(max_pool)
+    rank = 2
 
 
-class AveragePooling2D(_Pooling):
-    """The mean of each window, of the input's own elements; arguments as of `MaxPooling2D`."""
-
-    _pool = staticmethod(average_pool)
-
-
-class _GlobalPooling(Layer):
-    """What the layers below share."""
-
-    def __init__(
-        self, data_format: str | None = None, keepdims: bool = False, **kwargs: Any
-    ) -> None:
-        super().__init__(**kwargs)
-        self.data_format = data_format_of(type(self).__name__, data_format)
-        self.keepdims = bool(keepdims)
-        self._axes = (1, 2) if self.data_format == "channels_last" else (2, 3)
-
-    def build(self, input_shape: Any) -> None:
-        _check(input_shape, self.data_format)
-
-    def get_config(self) -> dict[str, Any]:
-        return {
-            **super().get_config(),
-            "data_format": self.data_format,
-            "keepdims": self.keepdims,
-        }
-
-
-class GlobalAveragePooling2D(_GlobalPooling):
-    """The mean over all rows and columns.
-
-    Args:
-        data_format: "channels_last" (default) or "channels_first".
-        keepdims: whether rows and columns stay, with size 1.
-        kwargs: `name`, `dtype`.
+class MaxPooling1D(_MaxPooling):
+    """The largest value of each window of steps; arguments as of `MaxPooling2D`.
 
     Call arguments:
-        inputs: shape (batch, rows, columns, channels); channels_first: (batch, channels, rows,
-            columns).
+        inputs: shape (batch, steps, channels); channels_first: (batch, channels, steps).
 
-    Returns:
-        Shape (batch, channels).
-
-    Raises:
-        ValueError: an unknown data_format.
-        ShapeError: an input of another rank.
+    Example:
+        >>> import weft
+        >>> weft.layers.MaxPooling1D(2, strides=1)([[[1.0], [3.0], [2.0]]]).tolist()
+        [[[3.0], [3.0]]]
     """
 
-    def call(self, inputs: Any) -> Tensor:
-        return inputs.mean(self._axes, keepdims=self.keepdims)  # type: ignore[no-any-return]
+    rank = 1
 
 
-class GlobalMaxPooling2D(_GlobalPooling):
-    """The largest value over all rows and columns; arguments as of `GlobalAveragePooling2D`."""
+class MaxPooling3D(_MaxPooling):
+    """The largest value of each window of a volume; arguments as of `MaxPooling2D`.
 
-    def call(self, inputs: Any) -> Tensor:
-        return inputs.max(self._axes, keepdims=self.keepdims)  # type: ignore[no-any-return]
+    Call arguments:
+        inputs: shape (batch, planes, rows, columns, channels); channels_first: (batch, channels,
+            planes, rows, columns).
+
+    Example:
+        >>> import weft
+        >>> weft.layers.MaxPooling3D((1, 2, 2))(weft.ops.ones((1, 3, 4, 4, 2))).shape
+        (1, 3, 2, 2, 2)
+    """
+
+    rank = 3
 
 
+class AveragePooling2D(_AveragePooling):
+    """The mean of each window; arguments as of `MaxPooling2D`.
+
+    With padding "same" a window at the border is the mean of those of its elements that are in the
+    input: the padding does not count.
+
+    Example:
+        >>> import weft
+        >>> image = [[[[1.0], [3.0]], [[5.0], [7.0]]]]
+        >>> weft.layers.AveragePooling2D(2, 1, padding="same")(image)[0, :, :, 0].tolist()
+        [[4.0, 5.0], [6.0, 7.0]]
+    """
+
+    rank = 2
+
+
+class AveragePooling1D(_AveragePooling):
+    """The mean of each window of steps, of the input's own elements; as `MaxPooling1D`.
+
+    Example:
+        >>> import weft
+        >>> weft.layers.AveragePooling1D(2)([[[1.0], [3.0], [2.0]]]).tolist()
+        [[[2.0]]]
+    """
+
+    rank = 1
+
+
+class AveragePooling3D(_AveragePooling):
+    """The mean of each window of a volume, of the input's own elements; as `MaxPooling3D`.
+
+    Example:
+        >>> import weft
+        >>> weft.layers.AveragePooling3D(2)(weft.ops.ones((1, 4, 4, 4, 2))).shape
+        (1, 2, 2, 2, 2)
+    """
+
+    rank = 3
+
+
+MaxPool1D = MaxPooling1D
 MaxPool2D = MaxPooling2D
+MaxPool3D = MaxPooling3D
+AvgPool1D = AveragePooling1D
 AvgPool2D = AveragePooling2D
-GlobalAvgPool2D = GlobalAveragePooling2D
-GlobalMaxPool2D = GlobalMaxPooling2D
-
-
-def _check(input_shape: Any, data_format: str) -> None:
-    last = data_format == "channels_last"
-    axes = "(batch, rows, columns, channels)" if last else "(batch, channels, rows, columns)"
-    check_rank(input_shape, 4, axes)
+AvgPool3D = AveragePooling3D

@@ -11,9 +11,13 @@ from weft.engine import (
     vectorized_map,
     while_loop,
 )
+from weft.engine.symbolic import attach, publish
+from weft.ops import image
+from weft.ops.attention import dot_product_attention
 from weft.ops.convolution import (
     average_pool,
     conv,
+    conv_transpose,
     depthwise_conv,
     max_pool,
     separable_conv,
@@ -194,6 +198,7 @@ from weft.ops.nn import (
     tanh_shrink,
     threshold,
 )
+from weft.ops.pooling import adaptive_average_pool, adaptive_max_pool
 from weft.ops.reductions import (
     all,
     amax,
@@ -275,20 +280,22 @@ from weft.ops.shaping import (
 )
 
 __all__ = [
-    "abs", "absolute", "add", "all", "allclose", "amax", "amin", "angle", "any", "append", "arange",
+    "abs", "absolute", "adaptive_average_pool", "adaptive_max_pool", "add", "all", "allclose",
+    "amax", "amin", "angle", "any", "append", "arange",
     "arccos", "arccosh", "arcsin", "arcsinh", "arctan", "arctan2", "arctanh", "argmax", "argmin",
     "argsort", "array", "associative_scan", "average", "average_pool", "batch_normalization",
     "binary_crossentropy", "bincount", "bitwise_and", "bitwise_invert", "bitwise_left_shift",
     "bitwise_not", "bitwise_or", "bitwise_right_shift", "bitwise_xor", "broadcast_to", "cast",
     "categorical_crossentropy", "cbrt", "ceil", "celu", "clip", "concatenate", "cond", "conj",
-    "conjugate", "conv", "convert_to_numpy", "convert_to_tensor", "copy", "cos", "cosh",
-    "count_nonzero", "cross", "cumprod", "cumsum", "custom_gradient", "deg2rad", "dense",
+    "conjugate", "conv", "conv_transpose", "convert_to_numpy", "convert_to_tensor", "copy", "cos",
+    "cosh", "count_nonzero", "cross", "cumprod", "cumsum", "custom_gradient", "deg2rad", "dense",
     "depthwise_conv", "diag", "diagonal", "diff", "digitize", "divide", "divide_no_nan", "dot",
+    "dot_product_attention",
     "dtype", "einsum", "elu", "empty", "empty_like", "equal", "erf", "erfc", "erfinv", "exp",
     "exp2", "expand_dims", "expm1", "eye", "fabs", "flip", "fliplr", "flipud", "floor",
     "floor_divide", "fmax", "fmin", "fmod", "fori_loop", "full", "full_like", "gelu", "get_item",
     "glu", "greater", "greater_equal", "hard_shrink", "hard_sigmoid", "hard_silu", "hard_swish",
-    "hard_tanh", "heaviside", "hstack", "hypot", "identity", "imag", "in_top_k", "inner",
+    "hard_tanh", "heaviside", "hstack", "hypot", "identity", "imag", "image", "in_top_k", "inner",
     "is_tensor", "isclose", "isfinite", "isin", "isinf", "isnan", "isneginf", "isposinf", "isreal",
     "kron", "layer_normalization", "leaky_relu", "left_shift", "less", "less_equal", "linspace",
     "log", "log10", "log1p", "log2", "log_sigmoid", "log_softmax", "logaddexp", "logaddexp2",
@@ -308,3 +315,31 @@ __all__ = [
     "top_k", "trace", "transpose", "tri", "tril", "triu", "true_divide", "trunc", "unstack", "var",
     "vdot", "vectorized_map", "vstack", "where", "while_loop", "zeros", "zeros_like",
 ]  # fmt: skip
+
+# On symbolic tensors each is noted as a node of a functional model; control flow is not, as its
+# bodies are functions.
+publish(
+    globals(),
+    [
+        name
+        for name in __all__
+        if name
+        not in (
+            "associative_scan", "cond", "custom_gradient", "fori_loop", "map", "scan", "switch",
+            "vectorized_map", "while_loop",
+        )
+    ],
+)  # fmt: skip
+publish(vars(image), image.__all__, "image.")
+attach(
+    {
+        "__add__": add, "__sub__": subtract, "__mul__": multiply, "__truediv__": true_divide,
+        "__floordiv__": floor_divide, "__mod__": mod, "__pow__": power, "__matmul__": matmul,
+        "__and__": bitwise_and, "__or__": bitwise_or, "__xor__": bitwise_xor,
+        "__neg__": negative, "__abs__": absolute, "__invert__": bitwise_not,
+        "__eq__": equal, "__ne__": not_equal, "__lt__": less, "__le__": less_equal,
+        "__gt__": greater, "__ge__": greater_equal, "__getitem__": get_item,
+        "sum": sum, "mean": mean, "max": max, "min": min, "astype": cast, "reshape": reshape,
+        "squeeze": squeeze, "T": transpose,
+    }
+)  # fmt: skip

@@ -138,13 +138,17 @@ def sparsemax(x: Any, axis: int = -1) -> Tensor:
 _EPSILON = 1e-7  # Keras's default wherever no other is named
 
 
+def _floating(x: Any) -> Any:
+    return x if jnp.issubdtype(x.dtype, jnp.inexact) else x.astype(jnp.float32)
+
+
 def _wide(x: Any) -> Any:
     """Half-precision values in float32, in which means of many of them keep their digits."""
     return x.astype(jnp.float32) if jnp.finfo(x.dtype).bits < 32 else x
 
 
 def _moments(x: Any, *, axes: Any, keepdims: bool) -> Any:
-    x = x if jnp.issubdtype(x.dtype, jnp.inexact) else x.astype(jnp.float32)
+    x = _floating(x)
     wide = _wide(x)
     mean = jnp.mean(wide, axes, keepdims=True)
     variance = jnp.mean(jnp.square(wide - mean), axes, keepdims=keepdims)
@@ -174,19 +178,25 @@ def moments(
     return _moments_op(x, axes=axes_of(axes), keepdims=keepdims)
 
 
-def _along(v: Any, rank: int, axes: tuple[int, ...]) -> Any:
-    """A tensor over `axes` alone, shaped to broadcast with one of rank `rank`."""
-    sizes = [1] * rank
+def _along(v: Any, x: Any, axes: tuple[int, ...]) -> Any:
+    """A tensor over some axes of `x`, shaped to broadcast with it."""
+    if v.shape != tuple(x.shape[a] for a in axes):
+        raise ValueError(
+            f"expected sizes {list(v.shape)} along axes {list(axes)}, got an input of shape "
+            f"{x.shape}."
+        )
+    order = sorted(range(len(axes)), key=lambda k: axes[k] % x.ndim)
+    sizes = [1] * x.ndim
     for size, axis in zip(v.shape, axes, strict=True):
         sizes[axis] = size
-    return v.reshape(sizes)
+    return v.transpose(order).reshape(sizes)
 
 
 def _batch_norm(
     x: Any, mean: Any, variance: Any, *rest: Any, axis: Any, epsilon: float, has_offset: bool
 ) -> Any:
     axes = (axis,) if isinstance(axis, int) else axis
-    each = lambda v: _along(v, x.ndim, axes)  # noqa: E731
+    each = lambda v: _along(v, x, axes)  # noqa: E731
     offset = rest[0] if has_offset else None
     scale = rest[-1] if len(rest) > has_offset else None
     gain = jax.lax.rsqrt(variance + epsilon)
@@ -229,13 +239,13 @@ def _layer_norm(
     x: Any, *rest: Any, axis: Any, epsilon: float, centred: bool, has_scale: bool
 ) -> Any:
     axes = (axis,) if isinstance(axis, int) else tuple(axis)
-    axes = tuple(a % x.ndim for a in axes)
+    x = _floating(x)
     dtype = x.dtype
     x = _wide(x)
     if centred:
         x = x - jnp.mean(x, axes, keepdims=True)
     y = x * jax.lax.rsqrt(jnp.mean(jnp.square(x), axes, keepdims=True) + epsilon)
-    weights = [_along(v, x.ndim, axes).astype(x.dtype) for v in rest]
+    weights = [_along(v, x, axes).astype(x.dtype) for v in rest]
     if has_scale:
         y = y * weights[0]
     if len(weights) > has_scale:
@@ -282,11 +292,15 @@ def rms_normalization(
 
 
 def _normalize(x: Any, *, axis: Any, order: Any, epsilon: float) -> Any:
+    x = _floating(x)
+    dtype = x.dtype
+    x = _wide(x)  # in float16 the squares of large values overflow, and epsilon² is 0
     if order == 2:  # the root of a sum held above zero: a gradient exists at zero too
         squares = jnp.sum(jnp.square(x), axis, keepdims=True)
-        return x * jax.lax.rsqrt(jnp.maximum(squares, epsilon**2))
-    norm = jnp.linalg.norm(x, order, axis, keepdims=True)
-    return x / jnp.maximum(norm, epsilon)
+        y = x * jax.lax.rsqrt(jnp.maximum(squares, epsilon**2))
+    else:
+        y = x / jnp.maximum(jnp.linalg.norm(x, order, axis, keepdims=True), epsilon)
+    return y.astype(dtype)
 
 
 _normalize_op = ArrayOp(_normalize, "normalize")

@@ -1,0 +1,140 @@
+"""What every layer of the registry refuses, and that the error names the layer and the argument."""
+
+import inspect
+import re
+
+import jax
+import keras
+import numpy as np
+import pytest
+
+import weft
+from tests.layers.registry import ALL, CASES
+from weft import layers
+
+# Arguments that are sizes: a positive integer, or several.
+SIZES = {
+    "depth_multiplier", "dilation_rate", "filters", "groups", "head_dim", "input_dim", "key_dim",
+    "kernel_size", "n", "num_heads", "num_key_value_heads", "num_query_heads", "output_dim",
+    "output_size", "pool_size", "power_iterations", "size", "strides", "units", "value_dim",
+}  # fmt: skip
+RATES = {"dropout", "rate", "recurrent_dropout"}
+# A name that is near one of each kind, and that one.
+NEAR = {
+    "activation": ("sigmoidd", "sigmoid"),
+    "initializer": ("glorot_unifrm", "glorot_uniform"),
+    "regularizer": ("l1_l22", "l1_l2"),
+    "constraint": ("max_nrm", "max_norm"),
+}
+
+
+def kind_of(parameter):
+    """The kind of name that an argument takes: `recurrent_activation` an activation, ..."""
+    return next((kind for kind in NEAR if re.fullmatch(rf"(.*_)?{kind}", parameter)), None)
+
+
+def arguments(wanted):
+    """(the first case of each layer whose constructor takes such an argument, the argument)."""
+    found = []
+    for name, cases in CASES.items():
+        for parameter in inspect.signature(getattr(layers, name).__init__).parameters:
+            if wanted(parameter):
+                found.append(pytest.param(cases[0], parameter, id=f"{name}-{parameter}"))
+    return found
+
+
+STRIDED_AND_DILATED = [
+    cases[0]
+    for name, cases in CASES.items()
+    if {"strides", "dilation_rate"} <= set(inspect.signature(getattr(layers, name)).parameters)
+]
+
+
+def refused(case, error, **options):
+    with pytest.raises(error) as caught:
+        case.make(weft, **options)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(("case", "parameter"), arguments(SIZES.__contains__))
+def test_a_size_is_a_positive_integer(case, parameter):
+    for value in (0, -1, 2.5, "3", (0, 0, 0)):
+        text = refused(case, ValueError, **{parameter: value})
+        assert case.name in text and parameter in text, text
+        assert repr(value) in text or repr(list(np.ravel(value))) in text, text
+
+
+@pytest.mark.parametrize(("case", "parameter"), arguments(RATES.__contains__))
+def test_a_rate_is_a_number_up_to_one(case, parameter):
+    for value in (-0.1, 1.1, "0.5"):
+        text = refused(case, ValueError, **{parameter: value})
+        assert case.name in text and parameter in text and repr(value) in text, text
+
+
+@pytest.mark.parametrize(("case", "parameter"), arguments(kind_of))
+def test_an_unknown_name_lists_the_near_ones(case, parameter):
+    wrong, right = NEAR[kind_of(parameter)]
+    text = refused(case, ValueError, **{parameter: wrong})
+    assert repr(wrong) in text and repr(right) in text, text
+    assert case.name in text, text
+
+
+@pytest.mark.parametrize(("case", "parameter"), arguments({"data_format", "padding"}.__contains__))
+def test_a_choice_is_one_of_its_names(case, parameter):
+    text = refused(case, ValueError, **{parameter: "samee"})
+    assert case.name in text and parameter in text and "'samee'" in text, text
+
+
+@pytest.mark.parametrize("case", [cases[0] for cases in CASES.values()], ids=repr)
+def test_an_unknown_argument_lists_near_ones(case):
+    text = refused(case, TypeError, trainabel=True)
+    assert case.name in text and "'trainable'" in text, text
+
+
+@pytest.mark.parametrize("case", STRIDED_AND_DILATED, ids=repr)
+def test_strides_with_dilation(case):
+    """Refused by all that Keras refuses it in."""
+    options = {"strides": 2, "dilation_rate": 3}
+    try:
+        case.make(keras, **options)
+    except ValueError:
+        text = refused(case, ValueError, **options)
+        assert case.name in text and "strides" in text and "dilation_rate" in text, text
+    else:
+        case.make(weft, **options)
+
+
+# -- inputs ---------------------------------------------------------------------------------------
+
+
+def wrong_inputs(x):
+    """The input with an axis less, with one more, and with each one axis longer."""
+    yield "an axis less", jax.tree.map(lambda a: a[0], x)
+    yield "an axis more", jax.tree.map(lambda a: a[None], x)
+    for axis in range(1, min(a.ndim for a in jax.tree.leaves(x))):
+        longer = lambda a: np.concatenate([a, a.take([0], axis)], axis)  # noqa: B023, E731
+        yield f"axis {axis} longer", jax.tree.map(longer, x)
+
+
+@pytest.mark.parametrize("case", [c for c in ALL if c.flags.get("keras", True)], ids=repr)
+def test_an_input_that_keras_refuses(case):
+    """On a layer that was built for another input; the layer is as it was."""
+    arrays, rebuild = case.inputs
+    x, kwargs = rebuild([weft.convert_to_tensor(a) for a in arrays])
+    for what, wrong in wrong_inputs(case.x):
+        theirs, mine = case.make(keras), case.make(weft)
+        symbols = jax.tree.map(lambda a: keras.KerasTensor(a.shape, a.dtype.name), case.x)
+        theirs(symbols, **case.kwargs)
+        mine(x, **kwargs)
+        before = mine.get_weights()
+        try:
+            theirs(wrong, **case.kwargs)
+        except Exception:
+            with pytest.raises(weft.ShapeError) as caught:
+                print(what, jax.tree.map(np.shape, wrong))
+                jax.tree.map(lambda y: y.numpy(), mine(wrong, **kwargs))
+            assert repr(mine.name) in str(caught.value) or any(
+                repr(layer.name) in str(caught.value) for layer in mine._flatten_layers()
+            )
+            for a, b in zip(before, mine.get_weights(), strict=True):
+                np.testing.assert_array_equal(a, b)
