@@ -9,6 +9,7 @@ from weft.engine import (
     Function,
     GradientTape,
     GraphError,
+    KerasTensor,
     ShapeError,
     Tensor,
     UnconnectedGradients,
@@ -28,6 +29,7 @@ __all__ = [
     "GraphError",
     "Initializer",
     "Input",
+    "KerasTensor",
     "Layer",
     "Loss",
     "Metric",
@@ -61,6 +63,7 @@ __all__ = [
     "random",
     "recompute_grad",
     "regularizers",
+    "saving",
     "tf",
 ]
 
@@ -93,6 +96,7 @@ __where__ = {
     "random": "",
     "recompute_grad": "engine",
     "regularizers": "",
+    "saving": "",
     "tf": "",
 }
 

@@ -28,6 +28,7 @@ from weft.engine.random import (
     set_seed,
 )
 from weft.engine.spec import Shape, Spec, as_dtype, spec
+from weft.engine.symbolic import KerasTensor
 from weft.engine.tape import GradientTape, UnconnectedGradients
 from weft.engine.tensor import ArrayLike, Tensor, as_tensor, host_tensor, to_numpy
 from weft.engine.trace import boundary, flush, isolated
@@ -60,6 +61,7 @@ __all__ = [
     "Function",
     "GradientTape",
     "GraphError",
+    "KerasTensor",
     "Op",
     "SeedGenerator",
     "Shape",

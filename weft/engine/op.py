@@ -206,6 +206,8 @@ def _numbers(value: Any) -> bool:
 
 
 def _static(value: Any) -> bool:
+    if value.__class__ is tuple and _PLAIN.issuperset(map(type, value)):
+        return True  # sizes or axes, what most operations have
     if isinstance(value, ArrayLike | jax.Array) or type(value).__module__ == "numpy":
         scalar = hasattr(value, "itemsize") and not hasattr(value, "shape")
         return isinstance(value, type) or scalar

@@ -6,6 +6,7 @@ import threading
 from typing import Any
 
 from weft.engine.names import numbering, set_numbering
+from weft.layers import tracking
 
 __all__ = ["calls", "undoing"]
 
@@ -59,3 +60,4 @@ class undoing:
             layer.__dict__.clear()
             layer.__dict__.update(attributes)
             del layer._own_weights[weights:]
+        tracking.changed()

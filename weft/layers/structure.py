@@ -55,6 +55,9 @@ class Structure:
     def __getattr__(self, name: str) -> Any:
         if "_own_weights" not in self.__dict__ and name in _SET_BY_INIT:
             forgotten(self)
+        found = getattr(type(self), name, None)
+        if isinstance(found, property):
+            found.__get__(self)  # its getter raised an AttributeError, which says more
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     def _cached(self, what: str, make: Callable[[], list[Any]]) -> list[Any]:

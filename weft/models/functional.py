@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import json
 from typing import Any
 
 from weft.engine import ShapeError, as_tensor, nest
@@ -11,6 +12,7 @@ from weft.engine.operators import astype, reshape
 from weft.engine.symbolic import KerasTensor
 from weft.layers.layer import Layer
 from weft.layers.masks import set_mask
+from weft.layers.serialization import serialize
 from weft.models.configs import graph_config, graph_from_config
 from weft.models.graph import LayerGraph
 
@@ -102,6 +104,13 @@ class FunctionalPart(Layer):
         """The names of the layers or operations that the outputs come from."""
         graph = self._need_graph("output_names")
         return [graph.node_of(x).operation.name for x in graph.output_symbols]  # type: ignore[union-attr]
+
+    def _names_of_outputs(self) -> list[str] | None:
+        if self._graph is None or not isinstance(self._graph.outputs, list | tuple):
+            return None
+        names = self.output_names
+        repeated = [names[:k].count(name) for k, name in enumerate(names)]
+        return [f"{n}_{k}" if k else n for n, k in zip(names, repeated, strict=True)]
 
     # -- calling ----------------------------------------------------------------------------
 
@@ -208,6 +217,17 @@ class FunctionalPart(Layer):
         if self._graph is None or not _takes_graph(type(self)):
             return super().get_config()
         return {"name": self.name, "trainable": self._trainable, **graph_config(self._graph)}
+
+    def to_json(self, **kwargs: Any) -> str:
+        """The model's config as JSON, for `model_from_json`; weights are not in it.
+
+        Args:
+            kwargs: for `json.dumps` (`indent`, ...).
+
+        Raises:
+            NotImplementedError: something in the model cannot be written as plain values.
+        """
+        return json.dumps(serialize(self), **kwargs)
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Any:

@@ -94,7 +94,7 @@ class LayerGraph:
                     order.setdefault(id(node.operation), len(order))
                     todo.append((symbol, True))
                     todo += [(x, False) for x in reversed(node.inputs)]
-        for node in self._sources.values():
+        for node in reversed(self._sources.values()):
             if id(node) not in done:  # no output needs it
                 self.nodes.insert(0, node)
                 order[id(node.operation)] = -1
@@ -116,14 +116,14 @@ class LayerGraph:
 
     def _sort(self, order: dict[int, int]) -> None:
         """Operations by their greatest distance from an output, then as they were come upon."""
-        depth: dict[int, int] = {}
+        depth: dict[int, int] = {}  # of an operation: the greatest of its calls so far
+        least: dict[int, int] = {}  # of a call: one more than of any that needs it
         for node in reversed(self.nodes):
-            mine = depth.setdefault(id(node.operation), 0)
+            key = id(node.operation)
+            mine = depth[key] = max(depth.get(key, 0), least.get(id(node), 0))
             for symbol in node.inputs:
-                before = self.node_of(symbol)
-                assert before is not None
-                key = id(before.operation)
-                depth[key] = max(depth.get(key, 0), mine + 1)
+                before = id(self.node_of(symbol))
+                least[before] = max(least.get(before, 0), mine + 1)
         found = {id(node.operation): node.operation for node in self.nodes}
         self.operations: list[Any] = sorted(
             found.values(), key=lambda o: (-depth[id(o)], order[id(o)])

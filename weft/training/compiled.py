@@ -71,8 +71,8 @@ class CompiledLoss:
     With several outputs, each one's loss is averaged in a metric `<output>_loss`.
     """
 
-    def __init__(self, loss: Any, weights: Any = None) -> None:
-        self.given, self.weights = loss, weights
+    def __init__(self, loss: Any, weights: Any = None, names: Any = None) -> None:
+        self.given, self.weights, self.names = loss, weights, names
         self.trackers: dict[Any, Mean] = {}
         self._losses: dict[Any, Loss | None] | None = None
         self._shapes: dict[Any, tuple[int, ...]] = {}
@@ -109,7 +109,7 @@ class CompiledLoss:
         return list(self.trackers.values())
 
     def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Tensor:
-        outputs = outputs_of(y_pred)
+        outputs = outputs_of(y_pred, self.names)
         if self._losses is None or self._losses.keys() != outputs.keys():
             self._build(outputs)
         assert self._losses is not None
@@ -163,8 +163,8 @@ def as_loss(loss: Any) -> Loss:
 class CompiledMetrics:
     """The metrics of `compile`, made when the shapes of targets and outputs are known."""
 
-    def __init__(self, metrics: Any = None, weighted: Any = None) -> None:
-        self.given, self.weighted = metrics, weighted
+    def __init__(self, metrics: Any = None, weighted: Any = None, names: Any = None) -> None:
+        self.given, self.weighted, self.names = metrics, weighted, names
         self._by_output: dict[Any, list[tuple[Metric, bool]]] | None = None
         self.name = "compile_metrics"
 
@@ -205,7 +205,7 @@ class CompiledMetrics:
         """Update all metrics with one batch."""
         if self.given is None and self.weighted is None:
             return
-        outputs = outputs_of(y_pred)
+        outputs = outputs_of(y_pred, self.names)
         targets = matched("y", y_true, outputs, spread=False)
         weights = matched("sample_weight", sample_weight, outputs, spread=True)
         if self._by_output is None:

@@ -33,11 +33,13 @@ __all__ = ["Trainer"]
 class _Compiled:
     """What `compile` was given, and what follows from it."""
 
-    def __init__(self, optimizer: Any, loss: Any, loss_weights: Any, metrics: Any, weighted: Any):
+    def __init__(
+        self, optimizer: Any, loss: Any, loss_weights: Any, metrics: Any, weighted: Any, names: Any
+    ):
         self.optimizer = optimizers.get(optimizer) if optimizer is not None else None
-        self.loss = CompiledLoss(loss, loss_weights)
-        self.has_loss = loss is not None
-        self.metrics = CompiledMetrics(metrics, weighted)
+        self.loss = CompiledLoss(loss, loss_weights, names)
+        self.has_loss = loss is not None  # or one was added by a layer
+        self.metrics = CompiledMetrics(metrics, weighted, names)
         self.loss_tracker = Mean(name="loss")
 
 
@@ -115,7 +117,8 @@ class Trainer:
             raise ValueError(
                 f"steps_per_execution={steps_per_execution}: only 1 is supported so far."
             )
-        compiled = _Compiled(optimizer, loss, loss_weights, metrics, weighted_metrics)
+        names = self._names_of_outputs()  # type: ignore[attr-defined]
+        compiled = _Compiled(optimizer, loss, loss_weights, metrics, weighted_metrics, names)
         set_ = object.__setattr__
         set_(self, "_compiled", compiled)
         set_(self, "optimizer", compiled.optimizer)
@@ -199,7 +202,7 @@ class Trainer:
         """
         compiled = self._need_compiled("compute_loss")
         parts = list(self.losses)  # type: ignore[attr-defined]
-        if compiled.has_loss:
+        if compiled.loss.given is not None:
             parts.insert(0, compiled.loss(y, y_pred, sample_weight))
         if not parts:
             raise ValueError(
@@ -258,6 +261,7 @@ class Trainer:
 
     def _track_loss(self, loss: Any, x: Any) -> None:
         compiled = self._need_compiled("train_step")
+        compiled.has_loss = True
         shape = jax.tree.leaves(x)[0].shape
         compiled.loss_tracker.update_state(loss, sample_weight=shape[0] if shape else 1)
 
@@ -265,7 +269,7 @@ class Trainer:
         """One step of evaluation on a batch; override it for another kind of step."""
         x, y, sample_weight = unpack(data)
         y_pred = self(x, training=False)  # type: ignore[operator]
-        if self._need_compiled("test_step").has_loss:
+        if self._need_compiled("test_step").has_loss or self.losses:  # type: ignore[attr-defined]
             self._track_loss(self.compute_loss(x, y, y_pred, sample_weight, training=False), x)
         return self.compute_metrics(x, y, y_pred, sample_weight)
 
