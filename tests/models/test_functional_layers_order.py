@@ -3,6 +3,8 @@
 Weight lists and files are matched by position, so another order would load them wrongly.
 """
 
+import random
+
 import keras
 import pytest
 
@@ -155,3 +157,32 @@ def test_order(make):
     for what in ("weights", "trainable_weights"):
         mine, theirs = getattr(model, what), getattr(original, what)
         assert [(w.path, tuple(w.shape)) for w in mine] == [(w.path, w.shape) for w in theirs]
+
+
+def drawn(lib, seed):
+    """A random graph: layers and operations called on what is there, some several times."""
+    draw = random.Random(seed)
+    inputs = [lib.Input((3,), name=f"x{i}") for i in range(draw.randint(1, 3))]
+    pool, layers = list(inputs), []
+    for k in range(draw.randint(1, 10)):
+        kind = draw.random()
+        if kind < 0.25 and layers:
+            pool.append(draw.choice(layers)(draw.choice(pool)))
+        elif kind < 0.35:
+            pool.append(draw.choice(pool) + draw.choice(pool))
+        elif kind < 0.6 and len(pool) > 1:
+            pool.append(lib.layers.Add(name=f"add{k}")(draw.sample(pool, 2)))
+        else:
+            layers.append(lib.layers.Dense(3, name=f"d{k}"))
+            pool.append(layers[-1](draw.choice(pool)))
+    made = pool[len(inputs) :]
+    outputs = draw.sample(made, min(len(made), draw.randint(1, 3)))
+    draw.shuffle(inputs)
+    return lib.Model(inputs, outputs)
+
+
+def test_order_of_random_graphs():
+    for seed in range(40):
+        original, model = drawn(keras, seed), drawn(weft, seed)
+        assert [x.name for x in model.layers] == [x.name for x in original.layers], seed
+        assert [w.path for w in model.weights] == [w.path for w in original.weights], seed

@@ -249,6 +249,12 @@ CASES = {
     ],
     "depthwise_conv": [call(X2, K2), call(X2, K2, 2, "same"), call(X1, K1[:, :, :2])],
     "separable_conv": [call(X2, K2[..., :2], rng.normal(size=(1, 1, 8, 5)).astype("float32"))],
+    "adaptive_average_pool": [
+        call(X1, 4), call(X2, 3), call(X3, (2, 4, 1)), call(FIRST, (3, 11), "channels_first"),
+    ],
+    "adaptive_max_pool": [
+        call(X1, 4), call(X2, 3), call(X3, (2, 4, 1)), call(FIRST, (3, 11), "channels_first"),
+    ],
     "max_pool": [  # strides given: Keras on JAX fails without
         call(X1, 2, 2), call(X2, 2, 2), call(X3, 2, 1), call(X2, (3, 2), (2, 1), "same"),
         call(FIRST, 2, 2, "valid", "channels_first"), call(X2, 3, 1, "same"),
@@ -265,8 +271,8 @@ CONTROL = {
     "vectorized_map", "while_loop",
 }  # fmt: skip
 # Tested in test_ops.py: Keras has no dense, tensors of its own, and a sparsemax that does not sum
-# to one.
-OWN = {"dense", "is_tensor", "sparsemax"}
+# to one; and a module, tested in test_image.py.
+OWN = {"dense", "image", "is_tensor", "sparsemax"}
 
 
 def test_every_public_op_is_registered():

@@ -27,8 +27,8 @@ __all__ = [
 
 # Sizes that stand for an unknown dimension, one at a time: an output dimension that differs
 # between the two is unknown too. Both divide by most small numbers, so that a reshape of an
-# unknown dimension mostly goes through.
-_STAND_INS = (840, 1680)
+# unknown dimension mostly goes through. The second pair is for windows larger than the first.
+_STAND_INS = ((840, 1680), (27720, 55440))
 
 
 class KerasTensor(ArrayLike):
@@ -142,36 +142,48 @@ def infer(call: Callable[..., Any], args: Any, kwargs: Any) -> Any:
     Raises:
         ShapeError: the shapes do not fit; unknown dimensions are shown as None.
     """
-    unknown = any(None in symbol.shape for symbol in symbols_in((args, kwargs)))
-    results = []
-    for size in _STAND_INS if unknown else _STAND_INS[:1]:
-        # Values assigned meanwhile (moving averages, seeds) are forgotten with the trace.
-        with isolated(SymbolicTrace(state.trace, True)) as trace:
+    if not any(None in symbol.shape for symbol in symbols_in((args, kwargs))):
+        return nest.mapped(lambda x: _unified(x, x), _run(call, args, kwargs, 0))
+    refused: ShapeError | None = None
+    for sizes in _STAND_INS:
+        results: list[Any] = []
+        try:
+            results += [_run(call, args, kwargs, size) for size in sizes]
+        except ShapeError as error:
+            refused = refused or _shown(error, sizes)
+        else:
+            return nest.mapped(_unified, *results)
+    assert refused is not None
+    raise refused
 
-            def stand_in(leaf: Any, size: int = size, trace: Any = trace) -> Any:
-                if not isinstance(leaf, KerasTensor):
-                    return leaf
-                shape = tuple(size if n is None else n for n in leaf.shape)
-                return trace.placeholder(spec(shape, leaf.dtype), "argument")
 
-            full_args, full_kwargs = nest.mapped(stand_in, (args, kwargs))
-            try:
-                results.append(call(*full_args, **full_kwargs))
-            except ShapeError as error:
-                if not unknown:
-                    raise
-                text = re.sub(rf"\b{size}\b", "None", str(error))
-                if results:
-                    text += (
-                        " Other sizes in place of None went through: a weight or constant depends "
-                        "on a dimension that is unknown. Give that dimension's size."
-                    )
-                shown = ShapeError(text)
-                shown.__dict__.update(error.__dict__)
-                raise shown from error
-    if len(results) == 1:
-        results *= 2
-    return nest.mapped(_unified, *results)
+def _run(call: Callable[..., Any], args: Any, kwargs: Any, size: int) -> Any:
+    """The outputs for `size` in place of unknown dimensions."""
+    # Values assigned meanwhile (moving averages, seeds) are forgotten with the trace.
+    with isolated(SymbolicTrace(state.trace, True)) as trace:
+
+        def stand_in(leaf: Any) -> Any:
+            if not isinstance(leaf, KerasTensor):
+                return leaf
+            shape = tuple(size if n is None else n for n in leaf.shape)
+            return trace.placeholder(spec(shape, leaf.dtype), "argument")
+
+        full_args, full_kwargs = nest.mapped(stand_in, (args, kwargs))
+        return call(*full_args, **full_kwargs)
+
+
+def _shown(error: ShapeError, sizes: tuple[int, int]) -> ShapeError:
+    """An error with None in place of the sizes that stood for unknown dimensions."""
+    text, last = str(error), f"{sizes[1]}"
+    if re.search(rf"\b{last}\b", text):
+        text += (
+            " Other sizes in place of None went through: a weight or constant depends on a "
+            "dimension that is unknown. Give that dimension's size."
+        )
+    shown = ShapeError(re.sub(rf"\b({sizes[0]}|{last})\b", "None", text))
+    shown.__dict__.update(error.__dict__)
+    shown.__cause__ = error
+    return shown
 
 
 def _unified(first: Any, second: Any) -> Any:

@@ -160,15 +160,14 @@ def _folded(x: jax.Array, combine: Combine, block: int, axis: int) -> jax.Array:
 
 def _doubled(x: jax.Array, combine: Combine, k: int, s: int, axis: int) -> jax.Array:
     """Windows of k put together from windows of 1, 2, 4, ... as k's binary digits say."""
-    n, power, done, total = x.shape[axis], 1, 0, None
+    n, power, done, parts = x.shape[axis], 1, 0, []
     reach = (n - k) // s * s + 1
     while True:
         if k & power:
-            part = lax.slice_in_dim(x, done, done + reach, s, axis)
-            total = part if total is None else combine(total, part)
+            parts.append(lax.slice_in_dim(x, done, done + reach, s, axis))
             done += power
         if done == k:
-            return total
+            return functools.reduce(combine, parts)
         n -= power
         first, second = (lax.slice_in_dim(x, i, i + n, 1, axis) for i in (0, power))
         x = combine(first, second)

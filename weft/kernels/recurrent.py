@@ -196,9 +196,7 @@ def _forward(
 ) -> Any:
     """The loop; `keep(x gates, state gates, states before, states after)` says what it stacks."""
     steps, batch = x.shape[:2]
-    gates = [
-        g.reshape(steps, batch, *g.shape[1:]) for g in how.products(_flat(x), weights.kernel)
-    ]
+    gates = [g.reshape(steps, batch, *g.shape[1:]) for g in how.products(_flat(x), weights.kernel)]
     x_bias, h_bias = _biases(weights, how)
     parts = how.cut(weights.recurrent)
 
@@ -211,9 +209,7 @@ def _forward(
         def product(v: jax.Array) -> Gates:
             part, n = next(left)
             p = how.state_product(v if given.drop is None else v * given.drop, part)
-            made = [
-                a + b for a, b in zip(jnp.split(p, n, -1), h_bias[len(found) :], strict=False)
-            ]
+            made = [a + b for a, b in zip(jnp.split(p, n, -1), h_bias[len(found) :], strict=False)]
             found.extend(made)
             return made
 
@@ -265,8 +261,12 @@ def _backward(how: Recurrence, sequences: bool, kept: Any, cotangents: Any) -> A
             """The step with its products given, and what they are taken of."""
             fed: list[jax.Array] = []
             free = iter(apart)
-            values = iter([jnp.zeros_like(s) if z else next(free)
-                           for s, z in zip(sums, how.summed, strict=True)])
+            values = iter(
+                [
+                    jnp.zeros_like(s) if z else next(free)
+                    for s, z in zip(sums, how.summed, strict=True)
+                ]
+            )
             aside.clear()
 
             def product(v: jax.Array) -> Gates:

@@ -23,9 +23,7 @@ class _AdaptivePooling(Spatial):
 
     def __init__(self, output_size: Any, data_format: str | None = None, **kwargs: Any) -> None:
         super().__init__(data_format=data_format, **kwargs)
-        self.output_size = positive_many(
-            type(self).__name__, "output_size", output_size, self.rank
-        )
+        self.output_size = positive_many(type(self).__name__, "output_size", output_size, self.rank)
 
     def _apply(self, inputs: Tensor) -> Tensor:
         return self.pool(inputs, self.output_size, self.data_format)

@@ -207,7 +207,7 @@ class BatchNormalization(Affine):
         self.axis = axis
         self.momentum = _momentum("momentum", momentum)
         self.renorm = bool(renorm)
-        self.renorm_clipping = _bounds(renorm_clipping)
+        self.renorm_clipping = _bounds({} if renorm and not renorm_clipping else renorm_clipping)
         self.renorm_momentum = _momentum("renorm_momentum", renorm_momentum)
         self.synchronized = synchronized
 

@@ -31,12 +31,12 @@ class _GlobalPooling(Spatial):
 
 class _GlobalMaxPooling(_GlobalPooling):
     def _apply(self, inputs: Tensor) -> Tensor:
-        return inputs.max(self._axes, keepdims=self.keepdims)  # type: ignore[no-any-return]
+        return inputs.max(self._axes, keepdims=self.keepdims)
 
 
 class _GlobalAveragePooling(_GlobalPooling):
     def _apply(self, inputs: Tensor) -> Tensor:
-        return inputs.mean(self._axes, keepdims=self.keepdims)  # type: ignore[no-any-return]
+        return inputs.mean(self._axes, keepdims=self.keepdims)
 
 
 class GlobalAveragePooling2D(_GlobalAveragePooling):
@@ -116,9 +116,7 @@ class GlobalAveragePooling1D(_GlobalAveragePooling):
     def call(self, inputs: Any, mask: Any = None) -> Tensor:
         if mask is None or len(inputs.shape) != 3:
             return super().call(inputs)
-        return _mean_of_marked_op(  # type: ignore[no-any-return]
-            inputs, mask, axis=self._axes[0], keepdims=self.keepdims
-        )
+        return _mean_of_marked_op(inputs, mask, axis=self._axes[0], keepdims=self.keepdims)
 
     def compute_mask(self, inputs: Any, previous_mask: Any = None) -> None:
         return None  # no steps are left

@@ -180,7 +180,7 @@ class JaxLayer(Layer):
                 self.add_weight(
                     shape=np.shape(value),
                     # Where only shapes are asked for, there are no values.
-                    initializer="zeros" if calls.dry is not None else np.asarray(value),
+                    initializer="zeros" if calls.dry else np.asarray(value),
                     dtype=None if jnp.issubdtype(kind, jnp.floating) else kind,
                     trainable=trainable,
                     autocast=trainable,
@@ -212,7 +212,7 @@ class JaxLayer(Layer):
         def first() -> Any:
             return self.init_fn(**{name: given[name] for name in taken})
 
-        made = first() if calls.dry is None else jax.eval_shape(first)
+        made = jax.eval_shape(first) if calls.dry else first()
         both = "state" in self._taken
         if both and not (isinstance(made, tuple) and len(made) == 2):
             raise ShapeError(

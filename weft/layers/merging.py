@@ -172,19 +172,6 @@ class Subtract(_Elementwise):
     _op = _elementwise("subtract", lambda xs: jnp.subtract(*xs))
 
 
-class Multiply(_Elementwise):
-    """x₁ · x₂ · …, element by element; shapes and masks as in `Add`.
-
-    Example:
-        >>> import weft
-        >>> x = weft.ops.array([[2.0, 3.0]])
-        >>> weft.layers.Multiply()([x, x, x]).tolist()
-        [[8.0, 27.0]]
-    """
-
-    _op = _elementwise("multiply", lambda xs: functools.reduce(jnp.multiply, xs))
-
-
 class Average(_Elementwise):
     """(x₁ + x₂ + …) / n; shapes and masks as in `Add`.
 
@@ -197,8 +184,73 @@ class Average(_Elementwise):
     _op = _elementwise("average", lambda xs: functools.reduce(jnp.add, xs) / len(xs))
 
 
-class Maximum(_Elementwise):
+def _left_out(*arrays: Any, masked: tuple[bool, ...], merge: Any, none: Any) -> Any:
+    """The merge of those inputs that count at each step; the masks come behind the inputs."""
+    count = len(masked)
+    xs, given = arrays[:count], iter(arrays[count:])
+    most = max(x.ndim for x in xs)
+    parts = []
+    for x, aligned, has in zip(xs, _aligned(xs), masked, strict=True):
+        mask = jnp.ones((), bool)
+        if has:
+            mask = next(given).astype(bool)
+            mask = jnp.expand_dims(mask, tuple(range(mask.ndim, x.ndim)))
+            mask = jnp.expand_dims(mask, tuple(_insertion(x.ndim, most)))
+        parts.append((aligned, mask))
+
+    def both(a: Any, b: Any) -> Any:
+        (x, counts), (y, also) = a, b
+        return jnp.where(counts & also, merge(x, y), jnp.where(also, y, x)), counts | also
+
+    merged, counts = functools.reduce(both, parts)
+    return merged if none is None else jnp.where(counts, merged, jnp.asarray(none, merged.dtype))
+
+
+_left_out_op = ArrayOp(_left_out, "masked_merge")
+
+
+class _Selective(_Elementwise):
+    """The base of merges that leave out an input at the steps where its mask is False."""
+
+    _merge: Any  # of two arrays
+    _none: float | None = None  # where no input counts; None for the first one's value
+
+    def call(self, inputs: Any, mask: Any = None) -> Tensor:
+        inputs = self._several(inputs)
+        if mask is None:
+            return self._op(*inputs)  # type: ignore[no-any-return]
+        return _left_out_op(  # type: ignore[no-any-return]
+            *inputs,
+            *[m for m in mask if m is not None],
+            masked=tuple(m is not None for m in mask),
+            merge=self._merge,
+            none=self._none,
+        )
+
+
+class Multiply(_Selective):
+    """x₁ · x₂ · …, element by element; shapes and masks as in `Add`.
+
+    At a step where an input's mask is False, that input is left out; where all are, the result
+    is 0.
+
+    Example:
+        >>> import weft
+        >>> x = weft.ops.array([[2.0, 3.0]])
+        >>> weft.layers.Multiply()([x, x, x]).tolist()
+        [[8.0, 27.0]]
+    """
+
+    _merge = staticmethod(jnp.multiply)
+    _none = 0
+    _op = _elementwise("multiply", lambda xs: functools.reduce(jnp.multiply, xs))
+
+
+class Maximum(_Selective):
     """The largest of x₁, x₂, … at each place; shapes and masks as in `Add`.
+
+    At a step where an input's mask is False, that input is left out; where all are, the result
+    is the first input's.
 
     Example:
         >>> import weft
@@ -206,11 +258,15 @@ class Maximum(_Elementwise):
         [[1.0, 1.0]]
     """
 
+    _merge = staticmethod(jnp.maximum)
     _op = _elementwise("maximum", lambda xs: functools.reduce(jnp.maximum, xs))
 
 
-class Minimum(_Elementwise):
+class Minimum(_Selective):
     """The smallest of x₁, x₂, … at each place; shapes and masks as in `Add`.
+
+    At a step where an input's mask is False, that input is left out; where all are, the result
+    is the first input's.
 
     Example:
         >>> import weft
@@ -218,6 +274,7 @@ class Minimum(_Elementwise):
         [[0.0, 0.0]]
     """
 
+    _merge = staticmethod(jnp.minimum)
     _op = _elementwise("minimum", lambda xs: functools.reduce(jnp.minimum, xs))
 
 

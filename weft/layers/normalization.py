@@ -7,7 +7,7 @@ from typing import Any
 from weft.engine import Tensor
 from weft.layers.affine import Affine, axes_in, axes_of_options, floating
 from weft.layers.layer import Layer
-from weft.layers.options import make_weight, not_negative
+from weft.layers.options import not_negative
 from weft.ops import layer_normalization, normalize, rms_normalization
 
 __all__ = ["LayerNormalization", "RMSNormalization", "UnitNormalization"]
@@ -76,7 +76,7 @@ class LayerNormalization(Affine):
         self.axis = axes_of_options("LayerNormalization", axis)
 
     def build(self, input_shape: Any) -> None:
-        self._axes = axes_in(input_shape, self.axis)
+        self._axes = axes_in(input_shape, self.axis, known=self.center or self.scale)
         self._make_affine(tuple(input_shape[a] for a in self._axes))
 
     def call(self, inputs: Any) -> Tensor:
@@ -121,7 +121,7 @@ class RMSNormalization(Layer):
     def build(self, input_shape: Any) -> None:
         self._axes = axes_in(input_shape, self.axis)
         shape = tuple(input_shape[a] for a in self._axes)
-        self.scale = make_weight(self, "scale", shape, autocast=False, initializer="ones")
+        self.scale = self.add_weight(shape, "ones", autocast=False, name="scale")
 
     def call(self, x: Any) -> Tensor:
         return rms_normalization(floating(self, x), self.scale, self._axes, self.epsilon)

@@ -27,7 +27,7 @@ class _Bordering(Spatial):
         setattr(self, self.what, self._pairs[0] if self.rank == 1 else self._pairs)
 
     def _apply(self, inputs: Tensor) -> Tensor:
-        return self.op(inputs, pairs=self._pairs, first=self._axes[0])  # type: ignore[no-any-return]
+        return self.op(inputs, pairs=self._pairs, first=self._axes[0])
 
     def get_config(self) -> dict[str, Any]:
         pairs = [list(pair) for pair in self._pairs]

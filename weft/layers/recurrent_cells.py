@@ -165,9 +165,7 @@ class FusedCell(Layer):
             kinds = ("initializer", "regularizer", "constraint")
             set_options(self, weight, **{kind: options[f"{weight}_{kind}"] for kind in kinds})
         self.dropout = _rate(type(self).__name__, "dropout", dropout)
-        self.recurrent_dropout = _rate(
-            type(self).__name__, "recurrent_dropout", recurrent_dropout
-        )
+        self.recurrent_dropout = _rate(type(self).__name__, "recurrent_dropout", recurrent_dropout)
         self.seed = seed
         self.seed_generator = SeedGenerator(seed)
 
@@ -402,9 +400,7 @@ class SimpleRNNCell(_UnitsCell):
 
     def _recurrence(self, unroll: bool) -> kernels.Recurrence:
         act = _pure(self.activation, type(self).__name__, self.dtype_policy.compute)
-        return kernels.Recurrence(
-            kernels.simple, 1, 1, (act,), (1,), (True,), unroll=unroll
-        )
+        return kernels.Recurrence(kernels.simple, 1, 1, (act,), (1,), (True,), unroll=unroll)
 
 
 class _GatedCell(_UnitsCell):

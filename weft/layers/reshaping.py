@@ -60,7 +60,7 @@ class Flatten(Layer):
             raise ShapeError(f"expected an input of shape (batch, ...), got shape {input_shape}.")
 
     def call(self, inputs: Any) -> Tensor:
-        return _flatten_op(inputs, channels_first=self._first)  # type: ignore[no-any-return]
+        return _flatten_op(inputs, channels_first=self._first)
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "data_format": self.data_format}
@@ -125,7 +125,7 @@ class Reshape(Layer):
             raise ShapeError(f"expected an input of shape (batch, ...), got shape {input_shape}.")
 
     def call(self, inputs: Any) -> Tensor:
-        return _reshape_op(inputs, target=self._target)  # type: ignore[no-any-return]
+        return _reshape_op(inputs, target=self._target)
 
     def compute_output_spec(self, inputs: Any, **kwargs: Any) -> Any:
         """As of every layer; sizes that stand in for unknown ones would not fit in every shape."""
@@ -235,7 +235,7 @@ class RepeatVector(Layer):
         check_rank(input_shape, 2, "(batch, features)")
 
     def call(self, inputs: Any) -> Tensor:
-        return _repeat_vector_op(inputs, n=self.n)  # type: ignore[no-any-return]
+        return _repeat_vector_op(inputs, n=self.n)
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "n": self.n}

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from weft.engine import Op, ShapeError, Tensor, Variable, scan
+from weft.engine import Op, ShapeError, Variable, scan
 from weft.layers.layer import Layer, set_mask
 from weft.layers.recurrent_cells import FusedCell, runs_whole
 from weft.layers.serialization import deserialize, serialize
@@ -64,10 +64,6 @@ def _zero_states(cell: Any, batch: int, dtype: str) -> list[Any]:
     sizes = cell.state_size
     sizes = list(sizes) if isinstance(sizes, list | tuple) else [sizes]
     return jax.tree.map(lambda size: zeros((batch, size), dtype), sizes)  # type: ignore[no-any-return]
-
-
-def _is_cell(cell: Any) -> bool:
-    return callable(getattr(cell, "call", None)) and hasattr(cell, "state_size")
 
 
 # -- layers ---------------------------------------------------------------------------------
@@ -278,7 +274,8 @@ class RNN(Layer):
             raise ShapeError(
                 "expected an input of shape (batch, steps, features...), got shape "
                 f"{sequences_shape and tuple(sequences_shape)}."
-                + hint * (sequences_shape is not None and len(sequences_shape) == 2)
+                + hint
+                * (sequences_shape is not None and len(sequences_shape) == 2)
             )
         batch = sequences_shape[0]
         if isinstance(self.cell, Layer) and not self.cell.built:
@@ -338,26 +335,154 @@ class RNN(Layer):
                 "it keeps (stateful=False)."
             )
         if not shape[1]:
-            raise ShapeError("expected at least one step, got an input of shape "
-                             f"{tuple(shape)}.")
+            raise ShapeError(f"expected at least one step, got an input of shape {tuple(shape)}.")
         return shape[0], shape[1]
 
     def _first_states(self, given: Any, batch: int) -> Any:
-        """The first states in the cell's structure, or None for zeros."""
-        if given is None:
-            if not self.stateful:
-                return None
+        """The first states in the cell's structure, or None for the zeros of weft's own cells."""
+        if given is None and self.stateful:
             given = jax.tree.map(lambda v: v.value, self.states)
-        elif isinstance(given, Tensor):
-            given = [given]
-        expected = jax.eval_shape
-        zero = _shapes_of(self.cell, batch, self.compute_dtype)
-        expected = jax.tree.leaves(zero, is_leaf=_is_shape)
-        leaves = [s for s in jax.tree.leaves(given)]
-        came = [tuple(s.shape) for s in leaves]
+        elif given is None and all(map(_begins_at_zero, self._cells())):
+            return None
+        usual = self.get_initial_state(batch)
+        if given is None:
+            return usual
+        expected = [tuple(s.shape) for s in jax.tree.leaves(usual)]
+        came = [tuple(s.shape) for s in jax.tree.leaves(given)]
         if came != expected:
             raise ShapeError(
                 f"expected {len(expected)} initial states of shapes {expected}, got {len(came)} of "
                 f"shapes {came}."
             )
-        return jax.tree.unflatten(jax.tree.structure(zero, is_leaf=_is_shape), leaves)
+        return jax.tree.unflatten(jax.tree.structure(usual), jax.tree.leaves(given))
+
+    def _cells(self) -> list[Any]:
+        """The cells, one on another."""
+        cell = self.cell
+        stacked = isinstance(cell, StackedRNNCells) and type(cell).call is StackedRNNCells.call
+        return cell.cells if stacked else [cell]  # type: ignore[no-any-return]
+
+    def _run(self, sequences: Any, states: Any, mask: Any, training: Any) -> tuple[Any, list[Any]]:
+        """The outputs, and the last states."""
+        cells = self._cells()
+        compute = self.dtype_policy.compute
+        if not all(runs_whole(cell) and cell.dtype_policy.compute == compute for cell in cells):
+            return self._loop(sequences, states, mask, training)
+        stacked = cells[0] is not self.cell
+        own = states if stacked and states is not None else [states] * len(cells)
+        last = []
+        for k, (cell, first) in enumerate(zip(cells, own, strict=True)):
+            top = k == len(cells) - 1
+            sequences, after = cell.over_sequence(
+                sequences, first, mask, training,
+                each=self.return_sequences or not top,
+                unroll=self.unroll,
+                zero_skipped=self.zero_output_for_mask and top,
+            )  # fmt: skip
+            last.append(after)
+        return sequences, last if stacked else last[0]
+
+    def _loop(self, sequences: Any, states: Any, mask: Any, training: Any) -> tuple[Any, list[Any]]:
+        """The same for any cell: its call is the body of a loop."""
+        if states is None:
+            states = self.get_initial_state(sequences.shape[0])
+
+        def step(states: Any, now: Any) -> Any:
+            output, new = _step(self.cell, now[0], states)
+            old, structure = jax.tree.flatten(states)
+            found = jax.tree.leaves(new)
+            if len(found) != len(old):
+                raise ValueError(
+                    f"layer {self.name!r}: the cell was given {len(old)} states and returned "
+                    f"{len(found)}."
+                )
+            if mask is not None:
+                found = [_choose_op(now[1], a, b) for a, b in zip(found, old, strict=True)]
+            return jax.tree.unflatten(structure, found), output
+
+        steps = [_swap_op(a) for a in (sequences, mask) if a is not None]
+        with _one_draw(self.cell, sequences.shape[0], training):
+            last, outputs = scan(step, states, steps, unroll=True if self.unroll else 1)
+
+        def finished(output: Any) -> Any:
+            if mask is not None:
+                output = _hold_last_op(output, mask, zero=self.zero_output_for_mask)
+            return _swap_op(output) if self.return_sequences else output[-1]
+
+        return jax.tree.map(finished, outputs), last
+
+    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
+        mask = jax.tree.leaves(mask)[0] if isinstance(mask, list | tuple) else mask
+        own = mask if self.return_sequences else None
+        if not self.return_state:
+            return own
+        return [own, *[None] * len(jax.tree.leaves(self.cell.state_size))]
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            **super().get_config(),
+            "return_sequences": self.return_sequences,
+            "return_state": self.return_state,
+            "go_backwards": self.go_backwards,
+            "stateful": self.stateful,
+            "unroll": self.unroll,
+            "zero_output_for_mask": self.zero_output_for_mask,
+            **self._cell_config(),
+        }
+
+    def _cell_config(self) -> dict[str, Any]:
+        return {"cell": serialize(self.cell)}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Any:
+        """The layer of a config, its cell made from the cell's."""
+        if "cell" in config:
+            config = {**config, "cell": deserialize(config["cell"], custom_objects)}
+        return cls(**config)
+
+
+def _check_cell(layer: str, cell: Any) -> None:
+    if not callable(getattr(cell, "call", None)) or not hasattr(cell, "state_size"):
+        hint = " Make one of it first, with ()." if isinstance(cell, type) else ""
+        raise ValueError(
+            f"{layer}: a cell has a method call(inputs, states) and an attribute state_size, got "
+            f"{cell!r}.{hint}"
+        )
+
+
+def _output_size(cell: Any) -> Any:
+    size = getattr(cell, "output_size", None)
+    if size is not None:
+        return size
+    first = cell.state_size
+    return first[0] if isinstance(first, list | tuple) else first
+
+
+def _step(cell: Any, inputs: Any, states: Any) -> tuple[Any, list[Any]]:
+    """One step of any cell: its output, and the new states as a list."""
+    result = cell(inputs, states) if callable(cell) else cell.call(inputs, states)
+    if not isinstance(result, list | tuple) or len(result) != 2:
+        raise ValueError(
+            f"a cell returns (output, new states), {type(cell).__name__} returned {result!r}."
+        )
+    output, new = result
+    return output, list(new) if isinstance(new, list | tuple) else [new]
+
+
+def _begins_at_zero(cell: Any) -> bool:
+    own = isinstance(cell, FusedCell)
+    return own and type(cell).get_initial_state is FusedCell.get_initial_state
+
+
+@contextmanager
+def _one_draw(cell: Any, batch: int, training: Any) -> Iterator[None]:
+    """Within it, the dropouts of weft's cells have one draw for all steps."""
+    below = cell._flatten_layers() if isinstance(cell, Layer) else []
+    drawing = [c for c in below if isinstance(c, FusedCell)]
+    try:
+        for one in drawing:
+            one.__dict__["_held"] = one.factors(batch, training)
+        yield
+    finally:
+        for one in drawing:
+            one.__dict__.pop("_held", None)

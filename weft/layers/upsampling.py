@@ -37,7 +37,7 @@ class _UpSampling(Spatial):
         self.size = positive_many(type(self).__name__, "size", size, self.rank)
 
     def _apply(self, inputs: Tensor) -> Tensor:
-        return _repeat_op(inputs, sizes=self.size, first=self._axes[0])  # type: ignore[no-any-return]
+        return _repeat_op(inputs, sizes=self.size, first=self._axes[0])
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "size": list(self.size)}

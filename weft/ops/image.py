@@ -52,7 +52,7 @@ def _resize(
 
 def _rounded(x: Any, dtype: Any) -> Any:
     """As whole numbers; what is outside the dtype's range becomes its end."""
-    if dtype == bool:
+    if dtype.kind == "b":
         return x >= 0.5
     limits = jnp.iinfo(dtype)
     return jnp.clip(jnp.round(x), limits.min, limits.max).astype(dtype)
@@ -119,7 +119,7 @@ def resize(
         raise ValueError(f"resize: fill_mode is 'constant', got {fill_mode!r}.")
     size = shape_of(size)
     _check(size, interpolation, data_format)
-    return _resize_op(  # type: ignore[no-any-return]
+    return _resize_op(
         images,
         size=size,
         method=interpolation,

@@ -30,9 +30,7 @@ _max_op = ArrayOp(_adaptive, "adaptive_max_pool")
 _average_op = ArrayOp(_adaptive, "adaptive_average_pool")
 
 
-def adaptive_average_pool(
-    inputs: Any, output_size: Any, data_format: str | None = None
-) -> Tensor:
+def adaptive_average_pool(inputs: Any, output_size: Any, data_format: str | None = None) -> Tensor:
     """The means of as many windows as the output is to have, whatever the size of the input.
 
     Along each axis window i of m over n elements goes from ⌊i·n/m⌋ up to ⌈(i+1)·n/m⌉, the latter
@@ -69,4 +67,4 @@ def _pool(
     inputs = tensor_of(inputs)
     n, first = _layout(op.name, inputs, data_format)
     sizes = _many(output_size, n, op.name, "output_size")
-    return op(inputs, sizes=sizes, first=first, largest=largest)  # type: ignore[no-any-return]
+    return op(inputs, sizes=sizes, first=first, largest=largest)

@@ -152,7 +152,7 @@ CASES = {
                 "kernel_size": 2,
                 "strides": [1, 2, 3],
                 "output_padding": [0, 1, 2],
-                "activation": "relu",
+                "activation": "tanh",
                 **CHANNELS_FIRST,
                 **options("kernel", [0, 1, 2, 4]),
                 **BIAS,

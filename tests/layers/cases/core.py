@@ -51,6 +51,10 @@ def flax_module():
     return Block()
 
 
+# Sizes that output_shape leaves open are the input's here, and unknown in Keras.
+KNOWN = {"unknown": False}
+# A step that is padding is none once it is moved.
+STEP_FUNCTION = {"differences": False}
 # Keras's own needs TensorFlow.
 JAX = {"keras": False, "config": False}
 
@@ -91,7 +95,14 @@ CASES = {
     ],
     "ReversibleEmbedding": [
         ({"input_dim": 5, "output_dim": 3, "mask_zero": True}, INDICES),
-        ({"input_dim": 5, "output_dim": 4, "logit_soft_cap": 2.0}, STEPS, {"reverse": True}),
+        (
+            {"input_dim": 5, "output_dim": 4, "logit_soft_cap": 2.0},
+            STEPS,
+            {"reverse": True},
+            # The last axis is known; Keras leaves float32 as it is where the documentation says
+            # that it is cast.
+            {"unknown": False, "bfloat16": False},
+        ),
         (
             {
                 "input_dim": 5,
@@ -103,6 +114,7 @@ CASES = {
             },
             FLAT,
             {"reverse": True},
+            {"unknown": False},
         ),
     ],
     "EinsumDense": [
@@ -122,6 +134,8 @@ CASES = {
                 "bias_constraint": "non_neg",
             },
             STEPS,
+            {},
+            KNOWN,
         ),
         ({"equation": "...x,xy->...y", "output_shape": 5, "bias_axes": "y"}, STEPS),
         ({"equation": "ab...,bc->ac...", "output_shape": 7, "bias_axes": "c"}, IMAGE),
@@ -129,21 +143,26 @@ CASES = {
             {"equation": "abc,cd->abd", "output_shape": [3, 5], "bias_axes": "bd"},
             STEPS,
             {},
-            {"unknown": [(None, 3, 4)]},  # the bias has a row for each step
+            KNOWN,
         ),
         (
             {"equation": "abc,bcd->abd", "output_shape": [3, 5]},
             STEPS,
             {},
-            {"unknown": [(None, 3, 4)]},  # the kernel has a matrix for each step
+            KNOWN,
         ),
-        ({"equation": "abcd,cde->abe", "output_shape": [None, 6], "bias_axes": "e"}, IMAGE),
+        (
+            {"equation": "abcd,cde->abe", "output_shape": [None, 6], "bias_axes": "e"},
+            IMAGE,
+            {},
+            KNOWN,
+        ),
     ],
-    "Identity": [({}, STEPS), ({}, STEPS, {}, {"mask": INDICES > 0}), ({}, [STEPS, FLAT])],
+    "Identity": [({}, STEPS), ({}, STEPS, {}, {"mask": INDICES > 0}), ({}, [STEPS, STEPS[:, 0]])],
     "Masking": [
-        ({}, PADDED),
-        ({"mask_value": 1.0}, PADDED),
-        ({}, PADDED, {}, {"mask": INDICES > 0}),  # it makes its own
+        ({}, PADDED, {}, STEP_FUNCTION),
+        ({"mask_value": 1.0}, PADDED, {}, STEP_FUNCTION),
+        ({}, PADDED, {}, {"mask": INDICES > 0, **STEP_FUNCTION}),  # it makes its own
     ],
     "Lambda": [
         ({"function": weft.activations.tanh}, STEPS, {}, {"keras": False}),
