@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from weft.engine import ArrayOp, Tensor
+from weft.engine.custom_objects import custom_object, get_registered_name
 from weft.engine.names import near
 from weft.ops import (
     celu,
@@ -126,14 +127,23 @@ def serialize(activation: Any) -> Any:
     if name is not None:
         return name
     if hasattr(activation, "get_config"):
-        made = type(activation)
-        return {
-            "module": made.__module__,
-            "class_name": made.__name__,
-            "config": activation.get_config(),
-            "registered_name": made.__name__,
-        }
-    return getattr(activation, "__name__", type(activation).__name__)
+        return objects[0](activation)
+    name = getattr(activation, "__name__", type(activation).__name__)
+    registered = get_registered_name(activation) if hasattr(activation, "__name__") else name
+    return name if registered == name else _function_config(name, registered)
+
+
+def _function_config(name: str, registered: str) -> dict[str, Any]:
+    """A registered function as Keras writes it."""
+    return {
+        "module": "builtins", "class_name": "function", "config": name,
+        "registered_name": registered,
+    }  # fmt: skip
+
+
+# How a layer that serves as an activation is written and read: set by the layers, which stand
+# above this module.
+objects: list[Callable[..., Any]] = []
 
 
 def deserialize(config: Any, custom_objects: dict[str, Any] | None = None) -> Callable[..., Any]:
@@ -147,7 +157,11 @@ def deserialize(config: Any, custom_objects: dict[str, Any] | None = None) -> Ca
         name = given if isinstance(given, str) else config.get("class_name")
     else:
         name, given = config, None
-    found = (custom_objects or {}).get(name) or _named.get(name)
+    registered = config.get("registered_name") if isinstance(config, dict) else None
+    found = custom_object(registered or name, custom_objects) or custom_object(name, custom_objects)
+    found = found or _named.get(name)
+    if found is None and isinstance(given, dict) and objects:
+        return objects[1](config, custom_objects)  # type: ignore[no-any-return]
     if found is None:
         raise ValueError(f"unknown activation {name!r}. {near(name, _named)}")
     if isinstance(found, type):

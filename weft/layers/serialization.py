@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from weft import activations
 from weft.engine.names import Registry
 from weft.layers.layer import Layer
 
@@ -70,3 +71,6 @@ def deserialize(config: Any, custom_objects: Any = None) -> Layer:
 def get(identifier: Any) -> Any:
     """A layer from a layer, a config or a class; None is None."""
     return identifier if isinstance(identifier, Layer) else _registry.get(identifier)
+
+
+activations.objects[:] = [serialize, deserialize]
