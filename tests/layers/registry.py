@@ -14,6 +14,7 @@ flags)`:
   - `"random": True`: while training it draws other numbers than Keras, so only shapes, dtypes and
     masks are compared then;
   - `"keras": False`: there is no such layer in Keras, or it cannot run; nothing is compared;
+  - `"needs"`: a package without which the case is skipped;
   - `"config": False`: its config cannot be compared with Keras's (functions within, say);
   - `"tolerance"`, `"gradients"`: for outputs and gradients in float32, in place of 1e-5, relative
     to the largest element; `"gradients": False` where they mean nothing;
@@ -33,6 +34,7 @@ import jax
 import jax.numpy as jnp
 import keras
 import numpy as np
+import pytest
 from keras.src import backend as keras_backend  # masks of traced arrays are kept apart there
 
 import weft
@@ -40,7 +42,7 @@ from weft.layers.layer import set_mask
 
 FLAGS = {
     "mask", "random", "keras", "config", "tolerance", "gradients", "bfloat16", "differences",
-    "state", "unknown",
+    "state", "unknown", "needs",
 }  # fmt: skip
 # Options of Keras's initializers that have no counterpart, and what only built layers write.
 KERAS_ONLY = {"input_axes", "output_axes", "build_config"}
@@ -61,6 +63,8 @@ class Case:
 
     def make(self, lib, **more):
         """A new layer of weft or of Keras."""
+        if "needs" in self.flags:
+            pytest.importorskip(self.flags["needs"])
         options = self.options(lib) if callable(self.options) else self.options
         return getattr(lib.layers, self.name)(**{**options, **more})
 

@@ -8,7 +8,6 @@ from jax import lax
 
 import weft
 from weft import ops
-from weft.kernels import conv as conv_kernel
 
 rng = np.random.default_rng(3)
 
@@ -198,42 +197,6 @@ def test_max_pool_keeps_nan_and_integers():
     assert ops.max_pool(np.arange(4).reshape(1, 4, 1), 2).numpy().ravel().tolist() == [1, 3]
 
 
-@pytest.mark.parametrize(
-    ("shape", "kernel", "strides"),
-    [((2, 7, 6, 3), (3, 2, 3, 4), 1), ((2, 7, 6, 3), (1, 1, 3, 5), 2), ((2, 9, 3), (4, 3, 2), 1)],
-)
-def test_convolution_by_patches(shape, kernel, strides, monkeypatch):
-    x, k = signed(*shape), signed(*kernel)
-    run = lambda x, k: ops.conv(x, k, strides) ** 2  # noqa: E731
-    value, slopes = run(x, k).numpy(), gradient(run, x, k)
-    chosen = []
-    original = conv_kernel.worthwhile
-    monkeypatch.setattr(
-        "weft.ops.convolution.worthwhile", lambda *a: chosen.append(original(*a)) and False
-    )
-    # Another batch size, so that shapes are inferred (and the lowering is chosen) anew.
-    twice = np.concatenate([x, x])
-    half = len(x)
-    np.testing.assert_allclose(run(twice, k).numpy()[:half], value, rtol=1e-4, atol=1e-4)
-    for got, want in zip(gradient(run, twice, k), slopes):
-        got = got[:half] if got.shape != want.shape else got / 2
-        np.testing.assert_allclose(got, want, rtol=1e-3, atol=1e-3)
-    assert chosen and all(chosen) == (jax.default_backend() == "cpu")
-
-
-def test_patches_are_for_what_was_measured():
-    image, small = jnp.zeros((8, 16, 16, 32)), jnp.zeros((3, 3, 32, 32))
-    worth = conv_kernel.worthwhile
-    cpu = jax.default_backend() == "cpu"
-    assert worth(image, small, (1, 1), "VALID", (1, 1)) == cpu
-    assert not worth(image, small, (1, 1), "SAME", (1, 1))
-    assert not worth(image, small, (2, 2), "VALID", (1, 1))
-    assert not worth(image, small, (1, 1), "VALID", (2, 2))
-    assert not worth(image, small[:, :, :16], (1, 1), "VALID", (1, 1))
-    assert not worth(image.astype("float16"), small, (1, 1), "VALID", (1, 1))
-    assert not worth(jnp.zeros((64, 64, 64, 32)), small, (1, 1), "VALID", (1, 1))
-
-
 # -- extremes ---------------------------------------------------------------------------------
 
 
@@ -268,12 +231,6 @@ ERRORS = [
     (lambda: ops.pad(X, 1, "reflect", 3.0), "constant_values is for mode 'constant'"),
     (lambda: ops.scatter_update(X, [[0, 0]], [1.0], "sum"), "reduction is one of .* got 'sum'"),
     (lambda: ops.one_hot([1], 2, sparse=True), "dense tensors only"),
-    (lambda: ops.conv(X, X), r"1 to 3 spatial axes, got shape \(3, 4\)"),
-    (lambda: ops.conv(ops.ones((2, 5, 5, 2)), ops.ones((2, 2, 3, 2))),
-     r"2 channels, the kernel \(2, 2, 3, 2\) is for 3"),
-    (lambda: ops.conv(ops.ones((2, 3, 3, 1)), ops.ones((5, 5, 1, 2))), "does not fit into the"),
-    (lambda: ops.conv(ops.ones((2, 5, 5, 2)), ops.ones((2, 2, 2, 2)), padding="full"),
-     "padding is 'valid' or 'same', got 'full'"),
     (lambda: ops.max_pool(ops.ones((2, 5, 5, 2)), (2, 2, 2)), "positive int or 2 of them"),
     (lambda: ops.max_pool(ops.ones((2, 3, 3, 2)), 4), "does not fit into the input's spatial"),
     (lambda: ops.average_pool(ops.ones((2, 3, 3, 2)), 2, data_format="NHWC"),

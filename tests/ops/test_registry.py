@@ -40,7 +40,10 @@ X3 = rng.normal(size=(2, 5, 6, 5, 2)).astype("float32")
 K1 = rng.normal(size=(3, 4, 6)).astype("float32")
 K2 = rng.normal(size=(3, 2, 4, 6)).astype("float32")
 K3 = rng.normal(size=(2, 3, 2, 2, 3)).astype("float32")
+T1, T2, T3 = (k.swapaxes(-1, -2).copy() for k in (K1, K2, K3))
 FIRST = np.moveaxis(X2, -1, 1)
+HEADS = rng.normal(size=(2, 4, 6, 5)).astype("float32")
+GROUPS = rng.normal(size=(2, 3, 2, 5)).astype("float32")
 PROBABILITIES = P / P.sum(-1, keepdims=True)
 PROBABILITIES[0] = [0, 1, 0, 0]  # where the logarithm needs the clipping
 ONE_HOT = np.eye(4, dtype="float32")[[1, 3, 0]]
@@ -240,6 +243,13 @@ CASES = {
     "sparse_categorical_crossentropy": [
         call(LABELS, PROBABILITIES), call(LABELS, S, True), call(LABELS[:, None], S * 50, True),
     ],
+    "dot_product_attention": [
+        call(HEADS, HEADS, HEADS + 1), call(HEADS, GROUPS, GROUPS + 1, is_causal=True),
+        call(HEADS, GROUPS, GROUPS, HEADS[:, :4, :, :5].transpose(0, 2, 1, 3)[:, :, :, :3]),
+        call(HEADS, GROUPS, GROUPS, None, HEADS[0, 0, 0, :3] > 0, 0.3),
+        call(HEADS, GROUPS, GROUPS, mask=np.arange(24).reshape(2, 4, 3) % 4 > 1),
+        call(HEADS.astype("float16"), HEADS.astype("float16"), HEADS.astype("float16")),
+    ],
     # convolution and pooling
     "conv": [
         call(X1, K1), call(X2, K2), call(X3, K3), call(X2, K2, 2, "same"),
@@ -248,6 +258,12 @@ CASES = {
         call(X2, K2[:1, :1], 2, "same"),
     ],
     "depthwise_conv": [call(X2, K2), call(X2, K2, 2, "same"), call(X1, K1[:, :, :2])],
+    "conv_transpose": [
+        call(X1, T1), call(X2, T2), call(X3, T3), call(X2, T2, 2, "same"), call(X2, T2, 2),
+        call(X2, T2, (3, 1), "same", (2, 0)), call(X2, T2, 2, "valid", 1),
+        call(X2, T2, 1, "same", None, None, 2),
+        call(FIRST, T2, 2, "same", None, "channels_first"),
+    ],
     "separable_conv": [call(X2, K2[..., :2], rng.normal(size=(1, 1, 8, 5)).astype("float32"))],
     "adaptive_average_pool": [
         call(X1, 4), call(X2, 3), call(X3, (2, 4, 1)), call(FIRST, (3, 11), "channels_first"),

@@ -468,3 +468,11 @@ def test_callbacks_see_an_epoch_without_waiting_for_it():
             assert logs.unfetched()["loss"].__class__ is weft.Tensor
 
     compiled(Net()).fit(x, y, epochs=1, verbose=0, callbacks=[Watch()])
+
+
+def test_keras_2_s_order_of_compile_s_arguments():
+    x = np.ones((4, 3), "float32")
+    for metrics in (["mae"], [weft.metrics.MeanAbsoluteError(name="mae")], "mae"):
+        model = weft.Sequential([weft.layers.Dense(1)])
+        model.compile("sgd", "mse", metrics)
+        assert "mae" in model.fit(x, x[:, :1], verbose=0).history

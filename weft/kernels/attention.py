@@ -79,12 +79,12 @@ def weigh(
     return result, weights, kept
 
 
-def band(t: int, s: int, causal: bool, window: int | None = None) -> jax.Array | None:
-    """The mask (t, s) of the steps j that step i sees: j ≤ i, and |i - j| < window; None for all."""
-    if not causal and window is None:
-        return None
-    i = jax.lax.broadcasted_iota(jnp.int32, (t, s), 0)
-    j = jax.lax.broadcasted_iota(jnp.int32, (t, s), 1)
+def band(scores: jax.Array, causal: bool, window: int | None = None) -> jax.Array | None:
+    """The mask (T, S) of the steps j that step i sees: j ≤ i, and |i - j| < window.
+
+    None, where neither is asked for.
+    """
+    i, j = (jax.lax.broadcasted_iota(jnp.int32, scores.shape[-2:], axis) for axis in (0, 1))
     mask = i >= j if causal else None
     if window is not None:
         near = jnp.abs(i - j) < window

@@ -11,7 +11,7 @@ time on 2 cores: 45 with the inputs' product hoisted and the loop left to autodi
 `[x, h]·[W; U]` in the loop left to autodiff, 17.3 as here. What makes the difference:
 
 - a hoisted product kept as one (time, batch, 4·units) array is cut into gates in the loop, which
-  XLA's CPU fusions read badly: the forward loop alone takes 6.7 ms so, and 3.5 with an array a gate;
+  XLA's CPU fusions read badly: the forward loop alone takes 6.7 ms so, 3.5 with an array a gate;
 - autodiff keeps nine arrays of (time, batch, units) or more. Beyond 32 MiB of temporaries the C
   library takes fresh pages at each call, and 12,000 page faults cost 18 ms here. Kept are the
   gates before their functions and the states, and the functions are computed again (0.2 ms).
@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import jax
@@ -48,8 +49,9 @@ class Convolution(NamedTuple):
     dilation: tuple[int, ...]
 
 
-class Recurrence(NamedTuple):
-    """What a step does: pure functions and numbers, so that it can be part of a program's key.
+@dataclass(frozen=True, eq=False)
+class Recurrence:
+    """What a step does.
 
     `step(x, states, product, *activations)` gets what the inputs give to each gate and the states,
     and returns new states, the first of which is the output. `product(v)` is v times the next of

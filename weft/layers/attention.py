@@ -31,7 +31,11 @@ def _additive_scores(query: Any, key: Any, scale: Any = None) -> Any:
     return jnp.sum(pairs if scale is None else scale * pairs, -1, jnp.float32)
 
 
-_SCORES = {"dot": scores_of, "concat": _concat_scores, "additive": _additive_scores}
+_SCORES: dict[str, Callable[..., Any]] = {
+    "dot": scores_of,
+    "concat": _concat_scores,
+    "additive": _additive_scores,
+}
 
 
 def _attend(
@@ -52,7 +56,7 @@ def _attend(
     # One head, for the sake of products that sum over heads too.
     one = (x[..., None, :, :] for x in (query, key))
     scores = _SCORES[mode](*one, *weights)
-    mask = band(*scores.shape[-2:], causal)
+    mask = band(scores, causal)
     if "value" in hidden:
         seen = hidden["value"][..., None, None, :]
         mask = seen if mask is None else mask & seen
@@ -66,7 +70,7 @@ def _attend(
 def _check(query: Any, value: Any, key: Any) -> None:
     shapes = f"query {query.shape}, value {value.shape}, key {key.shape}"
     if not query.ndim == value.ndim == key.ndim >= 3:
-        raise ValueError(f"expected query, value and key of shape (batch, steps, dim), got {shapes}.")
+        raise ValueError(f"expected tensors of shape (batch, steps, dim), got {shapes}.")
     if query.shape[-1] != key.shape[-1]:
         raise ValueError(f"query and key must have the same last axis, got {shapes}.")
     if value.shape[:-1] != key.shape[:-1]:
@@ -87,7 +91,7 @@ def _attend_dropping(random_key: Any, *operands: Any, rate: float, **static: Any
 
 
 class Attention(Layer):
-    """softmax(scores)·value, the score of a pair of steps being query·key, or w·Σ tanh(query + key).
+    """softmax(scores)·value, the score of two steps being query·key, or w·Σ tanh(query + key).
 
     Args:
         use_scale: whether scores are multiplied by a learned number, 1 at first; with "concat",
@@ -201,7 +205,7 @@ class Attention(Layer):
 
 
 class AdditiveAttention(Attention):
-    """softmax(scores)·value, the score of a pair of steps being Σ scale·tanh(query + key).
+    """softmax(scores)·value, the score of two steps being Σ scale·tanh(query + key).
 
     Args:
         use_scale: whether each feature of tanh(query + key) has a learned factor.

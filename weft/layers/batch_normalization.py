@@ -17,46 +17,38 @@ __all__ = ["BatchNormalization"]
 
 
 class _Batch:
-    """A batch with its moments over all axes but one, and what the normalization ends with.
-
-    Both moments come from one pass: with d = x - s, variance = E[d²] - E[d]² for any s. The digits
-    that this loses grow with (mean - s)² / variance; s is the mean of the first of n samples, for
-    which that is at most n.
-    """
+    """A batch with its moments over all axes but one, and the weights that the layer ends with."""
 
     def __init__(self, x: Any, rest: Any, axis: int, center: bool, scale: bool) -> None:
         weights = list(rest)
-        self.axis = axis
         self.gamma = weights.pop(0) if scale else None
         self.beta = weights.pop(0) if center else None
         self.dtype = x.dtype
-        wide = x.astype(jnp.promote_types(x.dtype, jnp.float32))
-        others = tuple(i for i in range(x.ndim) if i != axis)
         self.sizes = [n if i == axis else 1 for i, n in enumerate(x.shape)]
+        others = tuple(i for i in range(x.ndim) if i != axis)
+        wide = x.astype(jnp.promote_types(x.dtype, jnp.float32))
         if weights:  # a mask: what it hides counts nothing
             share = _over(weights[0], x).astype(wide.dtype)
             # Keras's rule; the small number keeps a batch that is hidden wholly from 0 / 0.
             share = share / (jnp.sum(share, others, keepdims=True) + 1e-7)
             average = lambda v: jnp.sum(v * share, others, keepdims=True)  # noqa: E731
-            shift = average(wide)  # the first sample may be hidden
         else:
             average = lambda v: jnp.mean(v, others, keepdims=True)  # noqa: E731
-            first = tuple(slice(1 if i == others[0] else None) for i in range(x.ndim))
-            shift = average(wide[first])
-        shift = jax.lax.stop_gradient(shift)
-        self.away = wide - shift
+        # The mean of many large values is off by some rounding: `offset` is what is left of it.
+        first = jax.lax.stop_gradient(average(wide))
+        self.away = wide - first
         self.offset = average(self.away)
-        self.mean = shift + self.offset
+        self.mean = first + self.offset
         self.variance = jnp.maximum(average(jnp.square(self.away)) - jnp.square(self.offset), 0)
 
-    def normalized(self, gain: Any, beta: Any = 0) -> Any:
-        """(x - mean)·gain·gamma + beta, with the layer's own beta added."""
+    def normalized(self, gain: Any, offset: Any = 0) -> Any:
+        """((x - mean)·gain + offset)·gamma + beta."""
         if self.gamma is not None:
             gamma = self.gamma.reshape(self.sizes)
-            gain, beta = gain * gamma, beta * gamma
+            gain, offset = gain * gamma, offset * gamma
         if self.beta is not None:
-            beta = beta + self.beta.reshape(self.sizes)
-        return (self.away * gain + (beta - self.offset * gain)).astype(self.dtype)
+            offset = offset + self.beta.reshape(self.sizes)
+        return (self.away * gain + (offset - self.offset * gain)).astype(self.dtype)
 
 
 def _over(mask: Any, x: Any) -> Any:
@@ -168,7 +160,7 @@ class BatchNormalization(Affine):
 
     def __init__(
         self,
-        axis: int = -1,
+        axis: Any = -1,
         momentum: float = 0.99,
         epsilon: float = 1e-3,
         center: bool = True,
@@ -217,7 +209,7 @@ class BatchNormalization(Affine):
             raise ShapeError(f"expected a batch of samples, (batch, ...), got {input_shape}.")
         shape = (input_shape[self._axis],)
         self._make_affine(shape)
-        still = {"trainable": False, "autocast": False}
+        still: dict[str, Any] = {"trainable": False, "autocast": False}
         self.moving_mean = make_weight(self, "moving_mean", shape, **still)
         self.moving_variance = make_weight(self, "moving_variance", shape, **still)
         moments = [self.moving_mean, self.moving_variance]
@@ -242,7 +234,7 @@ class BatchNormalization(Affine):
             )  # fmt: skip
         moments = self._moments
         rest = [v for v in (self.gamma, self.beta, mask) if v is not None]
-        options = {
+        options: dict[str, Any] = {
             "axis": self._axis, "epsilon": self.epsilon, "momentum": self.momentum,
             "center": self.center, "scale": self.scale,
         }  # fmt: skip
@@ -253,7 +245,7 @@ class BatchNormalization(Affine):
         y, *after = (_renorm_op if self.renorm else _train_op)(inputs, *moments, *rest, **options)
         for moment, value in zip(moments, after, strict=True):
             give_value(moment, value, detached=True)
-        return y  # type: ignore[no-any-return]
+        return y
 
     def get_config(self) -> dict[str, Any]:
         clipping = self.renorm_clipping

@@ -82,14 +82,13 @@ class Dense(Layer):
 
     def build(self, input_shape: Any) -> None:
         if input_shape is None or len(input_shape) < 2 or input_shape[-1] is None:
-            raise ShapeError(
-                f"expected an input of shape (batch, ..., features), got {input_shape}. A single "
-                "sample becomes a batch with x[None]."
-            )
+            raise _no_batch(input_shape)
         self.kernel = make_weight(self, "kernel", (input_shape[-1], self.units))
         self.bias = make_weight(self, "bias", (self.units,)) if self.use_bias else None
 
     def call(self, inputs: Any) -> Tensor:
+        if len(inputs.shape) < 2:
+            raise _no_batch(tuple(inputs.shape))
         return self.activation(dense(inputs, self.kernel, self.bias))  # type: ignore[no-any-return]
 
     def get_config(self) -> dict[str, Any]:
@@ -100,6 +99,13 @@ class Dense(Layer):
             "use_bias": self.use_bias,
             **option_config(self, "kernel", "bias"),
         }
+
+
+def _no_batch(shape: Any) -> ShapeError:
+    return ShapeError(
+        f"expected an input of shape (batch, ..., features), got {shape}. A single sample becomes "
+        "a batch with x[None]."
+    )
 
 
 class Activation(Layer):

@@ -7,6 +7,7 @@ from typing import Any
 
 from weft.engine import nest
 from weft.engine.symbolic import KerasTensor, Node, infer
+from weft.layers import input_spec
 from weft.layers.calls import undoing
 
 __all__ = ["Described", "is_shape", "with_shapes"]
@@ -21,6 +22,9 @@ class Described:
 
     def _call_symbolically(self, args: Any, kwargs: Any) -> Any:
         """Note a call on symbolic tensors as a node, and give its symbolic outputs."""
+        if self.input_spec is not None:  # type: ignore[attr-defined]
+            spec = self.input_spec  # type: ignore[attr-defined]
+            input_spec.check(spec, args[0] if args else kwargs, self.name)
         with undoing():
             if not self.built:
                 self._begin_building(args, kwargs)  # type: ignore[attr-defined]

@@ -136,7 +136,7 @@ class GroupNormalization(Affine):
 
     def call(self, inputs: Any) -> Tensor:
         rest = [v for v in (self.gamma, self.beta) if v is not None]
-        return _group_norm_op(  # type: ignore[no-any-return]
+        return _group_norm_op(
             floating(self, inputs), *rest, axis=self._axis, groups=self.groups,
             epsilon=self.epsilon, center=self.center, scale=self.scale,
         )  # fmt: skip

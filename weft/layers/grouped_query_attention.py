@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from weft.engine.names import number
-from weft.layers.heads import HeadAttention
+from weft.layers.head_attention import HeadAttention
 from weft.layers.options import positive
 
 __all__ = ["GroupQueryAttention"]
 
 
 class GroupQueryAttention(HeadAttention):
-    """Multi-head attention in which num_query_heads / num_key_value_heads heads share key and value.
+    """Multi-head attention in which groups of the query's heads share a head of key and value.
 
     Args:
         head_dim: the size of a head.
@@ -55,6 +55,8 @@ class GroupQueryAttention(HeadAttention):
 
     Reference: Ainslie et al., GQA: Training Generalized Multi-Query Transformer Models (2023).
     """
+
+    _only_rank = 3
 
     def __init__(
         self,

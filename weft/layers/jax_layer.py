@@ -191,7 +191,8 @@ class JaxLayer(Layer):
 
     def _begin_building(self, args: Any, kwargs: Any) -> None:
         # `build` is told the shapes alone; indices must not become floats.
-        self._dtypes = tuple(t.dtype for t in jax.tree.leaves(args[0] if args else kwargs))
+        inputs = args[0] if args else kwargs.get("inputs")
+        self._dtypes = tuple(t.dtype for t in jax.tree.leaves(inputs))
         super()._begin_building(args, kwargs)
 
     def build(self, input_shape: Any) -> None:

@@ -17,7 +17,7 @@ from weft.engine.names import auto_name, near
 from weft.engine.operators import astype
 from weft.engine.symbolic import holds_symbol
 from weft.engine.trace import state as engine_state
-from weft.layers import tracking
+from weft.layers import input_spec, tracking
 from weft.layers.calls import calls
 from weft.layers.described import Described
 from weft.layers.masks import get_mask, mask_of, masks, set_mask
@@ -58,6 +58,8 @@ class Layer(Described, Structure):
         >>> Scale()([[1.0, 2.0]]).shape
         (1, 2)
     """
+
+    input_spec: Any = None  # an InputSpec, or a nest of them: what the first argument must be
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
         layer = super().__new__(cls)
@@ -229,6 +231,8 @@ class Layer(Described, Structure):
             else:
                 self.build(*shapes[: len(names)])
         else:
+            if not shapes:  # the first argument may come by its name
+                shapes = [_shapes(kwargs.get(name)) for name in signature.positional[:1]]
             self.build(shapes[0] if shapes else None)
 
     # -- calling --------------------------------------------------------------------------
@@ -264,6 +268,8 @@ class Layer(Described, Structure):
             if holds_symbol(kwargs):
                 return self._call_symbolically(args, kwargs)
             kwargs = {k: v if k == "training" else self._converted(v) for k, v in kwargs.items()}
+        if self.input_spec is not None:
+            input_spec.check(self.input_spec, args[0] if args else kwargs, self.name)
         if not self.built:
             self._begin_building(args, kwargs)
         context = calls
@@ -304,7 +310,10 @@ class Layer(Described, Structure):
             engine_state.cast = outer_cast
             del stack[depth:]
         if masks or signature.masks_itself or kwargs.get("mask") is not None:
-            self._pass_mask(args, kwargs, outputs, signature)
+            try:
+                self._pass_mask(args, kwargs, outputs, signature)
+            except ShapeError as error:
+                raise self._located(error, f"called on {_described(args)}") from error
         if self.activity_regularizer is not None:
             for leaf in jax.tree.leaves(outputs):
                 self.add_loss(self.activity_regularizer(leaf) / (leaf.shape or (1,))[0])
@@ -501,6 +510,7 @@ def _as_whole(build: Callable[..., None]) -> Callable[..., None]:
         finally:
             stack.pop()
             building.pop()
+        self.__dict__["_built_for"] = args, kwargs
         self.built = True
 
     return whole

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from weft import regularizers
-from weft.layers.heads import HeadAttention
+from weft.layers.head_attention import HeadAttention
 from weft.layers.options import positive
 
 __all__ = ["MultiHeadAttention"]
@@ -94,7 +94,10 @@ class MultiHeadAttention(HeadAttention):
         **kwargs: Any,
     ) -> None:
         kind = "MultiHeadAttention"
-        self_made = {
+        # Keras 2 wrote these down. Shapes are found at the first call; masking is always robust.
+        for old in ("query_shape", "value_shape", "key_shape", "softmax_robust_masking"):
+            kwargs.pop(old, None)
+        chosen = {
             "kernel_initializer": kernel_initializer, "bias_initializer": bias_initializer,
             "kernel_regularizer": kernel_regularizer, "bias_regularizer": bias_regularizer,
             "kernel_constraint": kernel_constraint, "bias_constraint": bias_constraint,
@@ -107,7 +110,7 @@ class MultiHeadAttention(HeadAttention):
             output=_sizes(kind, output_shape), dropout=dropout, use_bias=use_bias,
             use_gate=use_gate, sliding_window=sliding_window, flash_attention=flash_attention,
             attention_axes=_axes(kind, attention_axes), activity_regularizer=None, seed=seed,
-            chosen=self_made, **kwargs,
+            chosen=chosen, **kwargs,
         )  # fmt: skip
         # Not the base class's: it is of the projections, the last of which makes the output.
         self._activity_regularizer = regularizers.get(activity_regularizer)

@@ -107,8 +107,8 @@ class RMSNormalization(Layer):
 
     Example:
         >>> import weft
-        >>> weft.layers.RMSNormalization(epsilon=0.0)([[1.0, 7.0]]).numpy().round(2).tolist()
-        [[0.2, 1.4]]
+        >>> weft.layers.RMSNormalization(epsilon=0.0)([[2.0, -2.0]]).tolist()
+        [[1.0, -1.0]]
 
     Reference: Zhang & Sennrich, Root Mean Square Layer Normalization (2019), equation 4.
     """
@@ -149,8 +149,8 @@ class UnitNormalization(Layer):
 
     Example:
         >>> import weft
-        >>> weft.layers.UnitNormalization()([[3.0, 4.0]]).numpy().round(2).tolist()
-        [[0.6, 0.8]]
+        >>> weft.layers.UnitNormalization()([[0.0, -4.0]]).tolist()
+        [[0.0, -1.0]]
     """
 
     def __init__(self, axis: Any = -1, **kwargs: Any) -> None:

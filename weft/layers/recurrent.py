@@ -48,7 +48,9 @@ class CellRNN(RNN):
 
 
 class SimpleRNN(CellRNN):
-    """A simple recurrent network: h' = activation(x·kernel + h·recurrent_kernel + bias).
+    """A simple recurrent network.
+
+    h' = activation(x·kernel + h·recurrent_kernel + bias).
 
     Args:
         units: the size of the state and of the output.
@@ -73,7 +75,7 @@ class SimpleRNN(CellRNN):
 
     Returns:
         The last output, (batch, units), or those of all steps, (batch, steps, units); with
-        `return_state` a list of that and the state.
+        `return_state` a tuple of that and the state.
 
     Raises:
         ValueError: units that are no positive integer, a rate outside [0, 1], an unknown name.
@@ -150,7 +152,7 @@ class GRU(CellRNN):
 
     Returns:
         The last output, (batch, units), or those of all steps, (batch, steps, units); with
-        `return_state` a list of that and the state.
+        `return_state` a tuple of that and the state.
 
     Raises:
         ValueError: units that are no positive integer, a rate outside [0, 1], an unknown name.
@@ -232,7 +234,7 @@ class LSTM(CellRNN):
 
     Returns:
         The last output, (batch, units), or those of all steps, (batch, steps, units); with
-        `return_state` a list of that and the states h and c.
+        `return_state` a tuple of that and the states h and c.
 
     Raises:
         ValueError: units that are no positive integer, a rate outside [0, 1], an unknown name.

@@ -303,7 +303,7 @@ class GaussianNoise(_Noise):
 
 def _alpha_dropped(key: Any, x: Any, *, rate: float, noise_shape: Any) -> Any:
     low = -_SELU_ALPHA * _SELU_SCALE
-    kept = jax.random.uniform(key, noise_sizes(noise_shape, x.shape), x.dtype) >= rate
+    kept = jax.random.uniform(key, noise_sizes(noise_shape, x.shape)) >= rate
     a = ((1 - rate) * (1 + rate * low**2)) ** -0.5
     return a * jnp.where(kept, x, low) - a * rate * low
 

@@ -12,8 +12,8 @@ import numpy as np
 from jax import lax
 
 from weft.engine import Op, ShapeError, Variable, scan
+from weft.layers.fused_cell import FusedCell, runs_whole
 from weft.layers.layer import Layer, set_mask
-from weft.layers.recurrent_cells import FusedCell, runs_whole
 from weft.layers.serialization import deserialize, serialize
 from weft.ops import flip, zeros
 
@@ -173,7 +173,7 @@ class RNN(Layer):
 
     Returns:
         The output, (batch, units), or of each step, (batch, steps, units); with `return_state` a
-        list of that and the states.
+        tuple of that and the states.
 
     Raises:
         ValueError: what is no cell.
@@ -297,7 +297,8 @@ class RNN(Layer):
     def call(
         self, sequences: Any, initial_state: Any = None, mask: Any = None, training: Any = False
     ) -> Any:
-        batch, steps = self._sizes(sequences)
+        shape = self._sizes(sequences)
+        batch, steps = shape[:2]
         mask = jax.tree.leaves(mask)[0] if isinstance(mask, list | tuple) else mask
         if mask is not None and tuple(mask.shape) != (batch, steps):
             raise ShapeError(
@@ -309,7 +310,7 @@ class RNN(Layer):
             backwards = mask if mask is None else flip(mask, 1)
         else:
             backwards = mask
-        states = self._first_states(initial_state, batch)
+        states = self._first_states(initial_state, shape)
         outputs, last = self._run(sequences, states, backwards, training)
         if self.stateful:
             for variable, value in zip(
@@ -320,9 +321,9 @@ class RNN(Layer):
             return outputs
         if self.return_sequences and mask is not None:
             set_mask(outputs, mask)
-        return [outputs, *last]
+        return (outputs, *last)
 
-    def _sizes(self, sequences: Any) -> tuple[int, int]:
+    def _sizes(self, sequences: Any) -> Any:
         shape = sequences.shape
         if len(shape) < 3:
             raise ShapeError(
@@ -336,15 +337,15 @@ class RNN(Layer):
             )
         if not shape[1]:
             raise ShapeError(f"expected at least one step, got an input of shape {tuple(shape)}.")
-        return shape[0], shape[1]
+        return shape
 
-    def _first_states(self, given: Any, batch: int) -> Any:
+    def _first_states(self, given: Any, shape: Any) -> Any:
         """The first states in the cell's structure, or None for the zeros of weft's own cells."""
         if given is None and self.stateful:
             given = jax.tree.map(lambda v: v.value, self.states)
         elif given is None and all(map(_begins_at_zero, self._cells())):
             return None
-        usual = self.get_initial_state(batch)
+        usual = self._usual_states(shape)
         if given is None:
             return usual
         expected = [tuple(s.shape) for s in jax.tree.leaves(usual)]
@@ -356,13 +357,17 @@ class RNN(Layer):
             )
         return jax.tree.unflatten(jax.tree.structure(usual), jax.tree.leaves(given))
 
+    def _usual_states(self, shape: Any) -> list[Any]:
+        """The states before the first step of inputs of this shape."""
+        return self.get_initial_state(shape[0])
+
     def _cells(self) -> list[Any]:
         """The cells, one on another."""
         cell = self.cell
         stacked = isinstance(cell, StackedRNNCells) and type(cell).call is StackedRNNCells.call
         return cell.cells if stacked else [cell]  # type: ignore[no-any-return]
 
-    def _run(self, sequences: Any, states: Any, mask: Any, training: Any) -> tuple[Any, list[Any]]:
+    def _run(self, sequences: Any, states: Any, mask: Any, training: Any) -> tuple[Any, Any]:
         """The outputs, and the last states."""
         cells = self._cells()
         compute = self.dtype_policy.compute
@@ -385,7 +390,7 @@ class RNN(Layer):
     def _loop(self, sequences: Any, states: Any, mask: Any, training: Any) -> tuple[Any, list[Any]]:
         """The same for any cell: its call is the body of a loop."""
         if states is None:
-            states = self.get_initial_state(sequences.shape[0])
+            states = self._usual_states(sequences.shape)
 
         def step(states: Any, now: Any) -> Any:
             output, new = _step(self.cell, now[0], states)
@@ -481,7 +486,7 @@ def _one_draw(cell: Any, batch: int, training: Any) -> Iterator[None]:
     drawing = [c for c in below if isinstance(c, FusedCell)]
     try:
         for one in drawing:
-            one.__dict__["_held"] = one.factors(batch, training)
+            one.__dict__["_held"] = one.factors((batch, one.features), training)
         yield
     finally:
         for one in drawing:

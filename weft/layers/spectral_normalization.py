@@ -74,7 +74,7 @@ class SpectralNormalization(Wrapper):
             "SpectralNormalization", "power_iterations", power_iterations
         )
 
-    def build(self, input_shape: Any) -> None:
+    def build(self, input_shape: Any = None) -> None:
         super().build(input_shape)
         layer: Layer = self.layer
         found = [n for n in ("kernel", "embeddings") if getattr(layer, n, None) is not None]

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from weft.engine import ArrayLike, nest
 from weft.engine.symbolic import KerasTensor, infer
 from weft.engine.trace import state
 from weft.layers.calls import calls, undoing
 from weft.layers.described import with_shapes
 from weft.models.functional import FunctionalPart, describes
+from weft.models.summary import summary
 from weft.training.trainer import Trainer
 
 __all__ = ["Functional", "Model"]
@@ -95,12 +97,60 @@ class Model(Trainer, FunctionalPart):
             object.__setattr__(self, "built", True)  # the layers inside build as they are called
         else:
             super()._build_for(args, kwargs, signature)
+        self.__dict__["_built_for"] = nest.mapped(_symbol_like, (args, kwargs))
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if not state.tapes and state.trace.lazy and calls.stack == []:
             # A loop of inference over a plain list: the last call's work is run, not piled up.
             state.trace.boundary(self)
         return super().__call__(*args, **kwargs)
+
+    def summary(
+        self,
+        line_length: int | None = None,
+        positions: Any = None,
+        print_fn: Any = None,
+        expand_nested: bool = False,
+        show_trainable: bool = False,
+        layer_range: Any = None,
+    ) -> None:
+        """Print a table of the layers: their output shapes, weights and connections.
+
+        Shapes are those of the model's graph, or else of the inputs that it was built for; "?"
+        stands where they are not known. Weights that layers share count once in the totals.
+
+        Args:
+            line_length: the length of the lines; by default that of the content, at most the
+                terminal's (100 where there is none).
+            positions: the ends of the columns, as parts of the line ([0.3, 0.6, 0.7, 1.0]) or in
+                characters.
+            print_fn: called with the whole text, in place of printing it.
+            expand_nested: whether the layers of models inside are shown too.
+            show_trainable: whether a column says which layers are trained.
+            layer_range: the names of the first and last layer to show, or regular expressions.
+
+        Raises:
+            ValueError: a line too short, positions that are no columns, or a range of no layers.
+
+        Example:
+            >>> import weft
+            >>> out = weft.layers.Dense(2, name="out")
+            >>> weft.Sequential([weft.Input((4,)), out], name="two").summary()
+            Model: "two"
+            ┏━━━━━━━━━━━━━━┳━━━━━━━━━━━━━━┳━━━━━━━━━┓
+            ┃ Layer (type) ┃ Output Shape ┃ Param # ┃
+            ┡━━━━━━━━━━━━━━╇━━━━━━━━━━━━━━╇━━━━━━━━━┩
+            │ out (Dense)  │ (None, 2)    │      10 │
+            └──────────────┴──────────────┴─────────┘
+             Total params: 10 (40.00 B)
+             Trainable params: 10 (40.00 B)
+             Non-trainable params: 0 (0.00 B)
+        """
+        summary(self, line_length, positions, print_fn, expand_nested, show_trainable, layer_range)
+
+
+def _symbol_like(value: Any) -> Any:
+    return KerasTensor(value.shape, value.dtype, "input") if isinstance(value, ArrayLike) else value
 
 
 class Functional(Model):

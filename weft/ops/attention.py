@@ -61,7 +61,7 @@ def _attention(
         scores = cap * jnp.tanh(scores / cap)
     if "bias" in more:
         scores = scores + _spread(more["bias"], "bias", scores.shape)
-    mask = band(*scores.shape[2:], causal)
+    mask = band(scores, causal)
     if "mask" in more:
         kept = _spread(more["mask"].astype(bool), "mask", scores.shape)
         mask = kept if mask is None else mask & kept
@@ -126,4 +126,4 @@ def dot_product_attention(
     present = [(name, x) for name, x in optional if x is not None]
     given = " ".join(name for name, _ in present)
     rest = [x for _, x in present]
-    return _attention_op(query, key, value, *rest, given=given, causal=bool(is_causal), cap=cap)  # type: ignore[no-any-return]
+    return _attention_op(query, key, value, *rest, given=given, causal=bool(is_causal), cap=cap)

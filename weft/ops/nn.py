@@ -306,7 +306,7 @@ def _normalize(x: Any, *, axis: Any, order: Any, epsilon: float) -> Any:
 _normalize_op = ArrayOp(_normalize, "normalize")
 
 
-def normalize(x: Any, axis: int = -1, order: Any = 2, epsilon: float | None = None) -> Tensor:
+def normalize(x: Any, axis: Any = -1, order: Any = 2, epsilon: float | None = None) -> Tensor:
     """x divided by its norm along `axis`, which counts as no less than `epsilon` (1e-7)."""
     epsilon = _EPSILON if epsilon is None else epsilon
     return _normalize_op(x, axis=axes_of(axis), order=order, epsilon=epsilon)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
+from inspect import isroutine
 from typing import Any
 
 import jax
@@ -103,7 +104,8 @@ class Trainer:
             optimizer: a name, an Optimizer or an Optax transformation.
             loss: a name, Loss or function `(y_true, y_pred)`; with several outputs a dict by name
                 or a list.
-            loss_weights: numbers in the same structure.
+            loss_weights: numbers in the same structure. Metrics in their place, by position, are
+                taken for metrics: so Keras 2's order works.
             metrics, weighted_metrics: names, metrics or functions; likewise. The weighted ones get
                 the sample weights.
             run_eagerly: run the step's Python at every step (values can be asked for and printed).
@@ -117,6 +119,8 @@ class Trainer:
             raise ValueError(
                 f"steps_per_execution={steps_per_execution}: only 1 is supported so far."
             )
+        if any(isinstance(m, str | Metric) or isroutine(m) for m in jax.tree.leaves(loss_weights)):
+            loss_weights, metrics = metrics, loss_weights
         names = self._names_of_outputs()  # type: ignore[attr-defined]
         compiled = _Compiled(optimizer, loss, loss_weights, metrics, weighted_metrics, names)
         set_ = object.__setattr__

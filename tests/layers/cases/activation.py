@@ -36,8 +36,9 @@ CASES = {
         ({}, FLAT),
         ({"axis": 1}, STEPS),
         ({"axis": [1, 2]}, STEPS),
-        ({}, FLAT, {"mask": FLAT > 0}),
-        ({"axis": [1, 2]}, STEPS, {"mask": STEPS > -0.5}),
+        # A mask of a known size needs inputs of a known size.
+        ({}, FLAT, {"mask": FLAT > 0}, {"unknown": False}),
+        ({"axis": [1, 2]}, STEPS, {"mask": STEPS > -0.5}, {"unknown": False}),
         ({}, FLAT, {"mask": np.array([[True], [False], [True], [True]])}),
     ],
 }

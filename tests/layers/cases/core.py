@@ -189,7 +189,7 @@ CASES = {
         ),
     ],
     "FlaxLayer": [
-        (lambda lib: {"module": flax_module()}, STEPS, {}, JAX),
+        (lambda lib: {"module": flax_module(), "seed": 1}, STEPS, {}, {**JAX, "needs": "flax"}),
     ],
 }
 # Options of Keras's configs that are off here.
