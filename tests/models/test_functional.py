@@ -350,6 +350,33 @@ def test_a_config_of_layers_is_read_by_keras():
     close(mine(data), theirs(data))
 
 
+def test_a_graph_of_operations_is_read_by_keras():
+    mine = rich(weft)
+    theirs = keras.Model.from_config(json.loads(json.dumps(mine.get_config())))
+    theirs.set_weights(mine.get_weights())
+    close(mine(DATA)["out"], theirs(DATA)["out"])
+    close(mine(DATA)["parts"][1], theirs(DATA)["parts"][1])
+
+
+def test_operations_are_written_under_keras_s_names():
+    import importlib
+
+    from keras.src.ops.operation import Operation
+
+    from weft.engine.symbolic import public_functions
+    from weft.models.configs import _MODULES, _camel
+
+    theirs = {}
+    for module in ("numpy", "nn", "math", "core", "linalg"):
+        for name, cls in vars(importlib.import_module(f"keras.src.ops.{module}")).items():
+            if isinstance(cls, type) and issubclass(cls, Operation):
+                theirs.setdefault(name, module)
+    for name in public_functions():
+        if "." not in name and _camel(name) in theirs:
+            found = next((m for m, held in _MODULES.items() if name in held), "numpy")
+            assert found == theirs[_camel(name)], name
+
+
 def test_to_json():
     model = rich(weft)
     again = weft.models.model_from_json(model.to_json(indent=1))

@@ -9,7 +9,7 @@ import numpy as np
 
 from weft.engine import Variable, nest
 from weft.engine.custom_objects import CustomObjectScope, custom_object, get_registered_name
-from weft.engine.names import near, snake_case
+from weft.engine.names import near
 from weft.engine.symbolic import (
     Call,
     KerasTensor,
@@ -90,6 +90,35 @@ _TENSORS = frozenset(
 )  # fmt: skip
 
 
+# Where Keras keeps the classes of its operations; all others are in "numpy".
+_MODULES = {
+    "core": frozenset(
+        [
+            "cast", "convert_to_tensor", "saturate_cast", "scatter", "scatter_update", "slice",
+            "slice_update", "stop_gradient", "unstack",
+        ]
+    ),
+    "math": frozenset(
+        [
+            "erf", "erfc", "erfinv", "in_top_k", "logsumexp", "rsqrt", "segment_max", "segment_min",
+            "segment_sum", "top_k",
+        ]
+    ),
+    "linalg": frozenset(["norm"]),
+    "nn": frozenset(
+        [
+            "adaptive_average_pool", "adaptive_max_pool", "average_pool", "binary_crossentropy",
+            "categorical_crossentropy", "celu", "conv", "conv_transpose", "depthwise_conv",
+            "dot_product_attention", "elu", "gelu", "glu", "hard_shrink", "hard_sigmoid", "hard_silu",
+            "hard_tanh", "leaky_relu", "log_sigmoid", "log_softmax", "max_pool", "moments", "multi_hot",
+            "normalize", "one_hot", "relu", "relu6", "selu", "separable_conv", "sigmoid", "silu",
+            "soft_shrink", "softmax", "softplus", "softsign", "sparse_categorical_crossentropy",
+            "sparse_plus", "sparse_sigmoid", "sparsemax", "squareplus", "tanh_shrink", "threshold",
+        ]
+    ),
+}  # fmt: skip
+
+
 def _operation_config(operation: Call, node: Node) -> tuple[dict[str, Any], list[Any]]:
     """An operation's entry, and the arguments of its one call."""
     function = operation.function
@@ -105,11 +134,15 @@ def _operation_config(operation: Call, node: Node) -> tuple[dict[str, Any], list
         entry = {"module": None, "class_name": registered, "registered_name": registered}
         entry["config"] = {"name": operation.name}
         return entry, [(node.args, node.kwargs)]
-    entry = {
-        "module": "weft.tf" if "." in name else "keras.ops",
-        "class_name": name if "." in name else _camel(name),
-        "registered_name": None,
-    }
+    if name.startswith("tf."):
+        entry = {"module": "weft.tf", "class_name": name, "registered_name": None}
+    else:
+        module, _, own = name.rpartition(".")
+        module = module or next((m for m, held in _MODULES.items() if own in held), "numpy")
+        made = _camel(own)
+        entry = {
+            "module": f"keras.src.ops.{module}", "class_name": made, "registered_name": made,
+        }  # fmt: skip
     bound = inspect.signature(function).bind(*node.args, **node.kwargs)
     args: list[Any] = []
     kwargs: dict[str, Any] = {}
@@ -273,10 +306,18 @@ def _operation(entry: dict[str, Any]) -> Any:
         return deserialize(entry)
     static = {k: _read(v) for k, v in entry["config"].items()}
     name = static.pop("name", None)
-    function = own or function_named(class_name if "." in class_name else snake_case(class_name))
+    function = own or _function(class_name)
     if function is None:
         raise ValueError(f"unknown operation {class_name!r}. {near(class_name, _known())}")
     return _Operation(function, entry.get("name") or name, static)
+
+
+def _function(class_name: str) -> Any:
+    """The published function that Keras has as a class of that name: `HSVToRGB` is `hsv_to_rgb`."""
+    plain = class_name.replace("_", "").lower()
+    names = (n for n in public_functions() if n.rpartition(".")[2].replace("_", "") == plain)
+    found = [class_name] if function_named(class_name) else [n for n in names if n[:3] != "tf."]
+    return function_named(found[0]) if found else None
 
 
 def _known() -> list[str]:
