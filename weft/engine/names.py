@@ -5,14 +5,14 @@ from __future__ import annotations
 import difflib
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from weft.engine.custom_objects import custom_object, get_registered_name
 
 __all__ = [
-    "Registry", "auto_name", "clear_names", "near", "number", "numbering", "set_numbering",
-    "snake_case", "unknown",
+    "Registry", "auto_name", "clear_names", "looked_up", "near", "number", "numbering",
+    "set_numbering", "snake_case", "unknown",
 ]  # fmt: skip
 
 
@@ -151,6 +151,21 @@ class Registry:
         made = custom_object(config.get("registered_name") or "", custom_objects)
         made = made or self.find(config["class_name"], custom_objects)
         return made.from_config(config.get("config") or {})
+
+
+def looked_up(owner: Any, what: str, get: Callable[[Any], Any], given: Any) -> Any:
+    """`get(given)`, where the error of an unknown name says whose argument it is.
+
+    Args:
+        owner: the object whose class the error names.
+        what: the argument's name.
+        get: makes the thing from its name, config or the like.
+        given: that.
+    """
+    try:
+        return get(given)
+    except ValueError as error:
+        raise ValueError(f"{type(owner).__name__}: {what}: {error}") from error
 
 
 def unknown(module: str, name: str, names: Iterable[str]) -> AttributeError:

@@ -41,7 +41,7 @@ class ConvLSTMCell(FusedCell):
         dilation_rate: Any,
         recurrent_activation: Any,
         unit_forget_bias: bool,
-        **options: Any,
+        **more: Any,
     ) -> None:
         kind = f"ConvLSTM{rank}D"
         filters = positive(kind, "filters", filters)
@@ -53,7 +53,8 @@ class ConvLSTMCell(FusedCell):
                 f"strides={strides}, dilation_rate={dilation_rate}."
             )
         padding, data_format = padding_of(kind, padding), data_format_of(kind, data_format)
-        super().__init__(**options)
+        every_layer = {k: more[k] for k in ("name", "dtype", "trainable") if k in more}
+        super().__init__({**more, "kwargs": every_layer})
         self.rank, self.filters = rank, filters
         self.kernel_size, self.strides = sizes["kernel_size"], sizes["strides"]
         self.dilation_rate = sizes["dilation_rate"]

@@ -69,7 +69,7 @@ class Convolving(Layer):
                 f"{kind}: strides above 1 do not go with a dilation_rate above 1; leave one of "
                 f"them at 1. Got strides={self.strides}, dilation_rate={self.dilation_rate}."
             )
-        self.activation = activations.get(activation)
+        self.activation = looked_up(self, "activation", activations.get, activation)
         self.use_bias = bool(use_bias)
         self._options = tuple(given)
         for weight, (initializer, regularizer, constraint) in given.items():

@@ -68,7 +68,7 @@ class Dense(Layer):
         kwargs = without("Dense", kwargs, *_VARIANTS)
         super().__init__(activity_regularizer=activity_regularizer, **kwargs)
         self.units = positive("Dense", "units", units)
-        self.activation = activations.get(activation)
+        self.activation = looked_up(self, "activation", activations.get, activation)
         self.use_bias = bool(use_bias)
         set_options(
             self, "kernel", initializer=kernel_initializer, regularizer=kernel_regularizer,
@@ -126,7 +126,7 @@ class Activation(Layer):
 
     def __init__(self, activation: Any, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.activation = activations.get(activation)
+        self.activation = looked_up(self, "activation", activations.get, activation)
         self.supports_masking = True
 
     def call(self, inputs: Any) -> Any:

@@ -165,7 +165,7 @@ class EinsumDense(Layer):
         self.equation = equation
         self._equation = _Equation(equation)
         self.partial_output_shape = self._partial(output_shape)
-        self.activation = activations.get(activation)
+        self.activation = looked_up(self, "activation", activations.get, activation)
         missing = [c for c in bias_axes or "" if c not in self._equation.y]
         if missing:
             raise ValueError(

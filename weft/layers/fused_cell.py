@@ -16,7 +16,7 @@ from weft.engine import Op, SeedGenerator, ShapeError, Tensor, draw, spec
 from weft.engine.control import Body
 from weft.kernels import recurrent as kernels
 from weft.layers.layer import Layer
-from weft.layers.options import make_weight, option_config, set_options
+from weft.layers.options import make_weight, option_config, rate_of, set_options
 from weft.ops import zeros
 from weft.random import dropped
 
@@ -89,7 +89,8 @@ def _factors(key: Any, *, shape: tuple[int, ...], dtype: Any, rate: float) -> An
 
 def pure(activation: Callable[..., Any], layer: str, dtype: Any) -> Callable[[Any], Any]:
     """The JAX function that an activation is."""
-    if hasattr(activation, "public_name"):  # a function of weft's own, the same at every call
+    own = getattr(activations, getattr(activation, "__name__", ""), None)
+    if activation is own:  # a function of weft's, the same at every call
         return _pure_once(activation, dtype)
     return _traced(activation, layer, dtype)
 
@@ -147,27 +148,21 @@ class FusedCell(Layer):
     n_states = 1
     _held: Any = None  # dropout's factors, the same for all steps of a sequence that goes on
 
-    def __init__(
-        self,
-        activation: Any,
-        use_bias: Any,
-        options: dict[str, Any],
-        dropout: Any,
-        recurrent_dropout: Any,
-        seed: Any,
-        **kwargs: Any,
-    ) -> None:
+    def __init__(self, arguments: dict[str, Any]) -> None:
+        """Make the cell from the arguments of a subclass's `__init__`, its `locals()`."""
+        kwargs = dict(arguments["kwargs"])
         kwargs.pop("implementation", None)  # Keras 2's: ways of computing the same
         super().__init__(**kwargs)
-        self.activation = activations.get(activation)
-        self.use_bias = bool(use_bias)
+        kind = type(self).__name__
+        self.activation = activations.get(arguments["activation"])
+        self.use_bias = bool(arguments["use_bias"])
         for weight in ("kernel", "recurrent", "bias"):
             kinds = ("initializer", "regularizer", "constraint")
-            set_options(self, weight, **{kind: options[f"{weight}_{kind}"] for kind in kinds})
-        self.dropout = _rate(type(self).__name__, "dropout", dropout)
-        self.recurrent_dropout = _rate(type(self).__name__, "recurrent_dropout", recurrent_dropout)
-        self.seed = seed
-        self.seed_generator = SeedGenerator(seed)
+            set_options(self, weight, **{k: arguments[f"{weight}_{k}"] for k in kinds})
+        self.dropout = rate_of(kind, "dropout", arguments["dropout"])
+        self.recurrent_dropout = rate_of(kind, "recurrent_dropout", arguments["recurrent_dropout"])
+        self.seed = arguments["seed"]
+        self.seed_generator = SeedGenerator(self.seed)
 
     # -- weights --------------------------------------------------------------------------
 
@@ -175,13 +170,7 @@ class FusedCell(Layer):
         self, kernel: tuple[int, ...], recurrent: tuple[int, ...], bias: tuple[int, ...]
     ) -> None:
         self.kernel = make_weight(self, "kernel", kernel)
-        self.recurrent_kernel = self.add_weight(
-            shape=recurrent,
-            name="recurrent_kernel",
-            initializer=self.recurrent_initializer,
-            regularizer=self.recurrent_regularizer,
-            constraint=self.recurrent_constraint,
-        )
+        self.recurrent_kernel = make_weight(self, "recurrent", recurrent, "recurrent_kernel")
         self.bias = None
         if self.use_bias:
             self.bias = self.add_weight(
@@ -306,9 +295,3 @@ class FusedCell(Layer):
 def runs_whole(cell: Any) -> bool:
     """Whether a sequence of this cell is one operation: not if a subclass wrote its own step."""
     return isinstance(cell, FusedCell) and type(cell).call is FusedCell.call
-
-
-def _rate(layer: str, what: str, rate: Any) -> float:
-    if isinstance(rate, bool) or not isinstance(rate, int | float) or not 0 <= rate <= 1:
-        raise ValueError(f"{layer}: {what} must be a number in [0, 1], got {what}={rate!r}.")
-    return rate

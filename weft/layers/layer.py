@@ -13,7 +13,7 @@ import numpy as np
 
 from weft import constraints, initializers, regularizers
 from weft.engine import ArrayLike, ShapeError, Tensor, Variable, as_dtype, as_tensor
-from weft.engine.names import auto_name, near
+from weft.engine.names import auto_name, looked_up, near
 from weft.engine.operators import astype
 from weft.engine.symbolic import holds_symbol
 from weft.engine.trace import state as engine_state
@@ -96,7 +96,9 @@ class Layer(Described, Structure):
             built=False,
             supports_masking=False,
             autocast=autocast,
-            activity_regularizer=regularizers.get(activity_regularizer),
+            activity_regularizer=looked_up(
+                self, "activity_regularizer", regularizers.get, activity_regularizer
+            ),
             input_shape_hint=None if shape is None else tuple(shape),
             _losses=[],
             _losses_call=-1,

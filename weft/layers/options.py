@@ -6,6 +6,7 @@ from typing import Any
 
 from weft import constraints, initializers, regularizers
 from weft.engine import ShapeError, Variable
+from weft.engine.names import looked_up
 from weft.layers.layer import Layer
 
 __all__ = [
@@ -23,7 +24,8 @@ _KINDS = {
 def set_options(layer: Layer, weight: str, **given: Any) -> None:
     """Keep the options of a weight: `kernel_initializer` and the like become attributes."""
     for kind, value in given.items():
-        setattr(layer, f"{weight}_{kind}", _KINDS[kind].get(value))
+        what = f"{weight}_{kind}"
+        setattr(layer, what, looked_up(layer, what, _KINDS[kind].get, value))
 
 
 def make_weight(

@@ -23,9 +23,9 @@ class _UnitsCell(FusedCell):
 
     gates = 1
 
-    def __init__(self, units: int, **kwargs: Any) -> None:
-        units = positive(type(self).__name__, "units", units)
-        super().__init__(**kwargs)
+    def __init__(self, arguments: dict[str, Any]) -> None:
+        units = positive(type(self).__name__, "units", arguments["units"])
+        super().__init__(arguments)
         self.units = self.output_size = units
         self.state_size: Any = [units] * self.n_states if self.n_states > 1 else units
 
@@ -111,11 +111,7 @@ class SimpleRNNCell(_UnitsCell):
         seed: int | None = None,
         **kwargs: Any,
     ) -> None:
-        options = locals()
-        super().__init__(
-            units, activation=activation, use_bias=use_bias, options=options, dropout=dropout,
-            recurrent_dropout=recurrent_dropout, seed=seed, **kwargs,
-        )  # fmt: skip
+        super().__init__(locals())
 
     def _recurrence(self, unroll: bool) -> kernels.Recurrence:
         act = pure(self.activation, type(self).__name__, self.dtype_policy.compute)
@@ -125,9 +121,9 @@ class SimpleRNNCell(_UnitsCell):
 class _GatedCell(_UnitsCell):
     """A cell with gates that have an activation of their own."""
 
-    def __init__(self, units: int, recurrent_activation: Any, **kwargs: Any) -> None:
-        super().__init__(units, **kwargs)
-        self.recurrent_activation = activations.get(recurrent_activation)
+    def __init__(self, arguments: dict[str, Any]) -> None:
+        super().__init__(arguments)
+        self.recurrent_activation = activations.get(arguments["recurrent_activation"])
 
     def _both(self) -> tuple[Any, Any]:
         kind, dtype = type(self).__name__, self.dtype_policy.compute
@@ -208,12 +204,7 @@ class GRUCell(_GatedCell):
         seed: int | None = None,
         **kwargs: Any,
     ) -> None:
-        options = locals()
-        super().__init__(
-            units, activation=activation, recurrent_activation=recurrent_activation,
-            use_bias=use_bias, options=options, dropout=dropout,
-            recurrent_dropout=recurrent_dropout, seed=seed, **kwargs,
-        )  # fmt: skip
+        super().__init__(locals())
         self.reset_after = bool(reset_after)
 
     def _bias_shape(self) -> tuple[int, ...]:
@@ -298,12 +289,7 @@ class LSTMCell(_GatedCell):
         seed: int | None = None,
         **kwargs: Any,
     ) -> None:
-        options = locals()
-        super().__init__(
-            units, activation=activation, recurrent_activation=recurrent_activation,
-            use_bias=use_bias, options=options, dropout=dropout,
-            recurrent_dropout=recurrent_dropout, seed=seed, **kwargs,
-        )  # fmt: skip
+        super().__init__(locals())
         self.unit_forget_bias = bool(unit_forget_bias)
 
     def _first_bias(self) -> Any:

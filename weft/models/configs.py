@@ -109,11 +109,12 @@ _MODULES = {
         [
             "adaptive_average_pool", "adaptive_max_pool", "average_pool", "binary_crossentropy",
             "categorical_crossentropy", "celu", "conv", "conv_transpose", "depthwise_conv",
-            "dot_product_attention", "elu", "gelu", "glu", "hard_shrink", "hard_sigmoid", "hard_silu",
-            "hard_tanh", "leaky_relu", "log_sigmoid", "log_softmax", "max_pool", "moments", "multi_hot",
-            "normalize", "one_hot", "relu", "relu6", "selu", "separable_conv", "sigmoid", "silu",
-            "soft_shrink", "softmax", "softplus", "softsign", "sparse_categorical_crossentropy",
-            "sparse_plus", "sparse_sigmoid", "sparsemax", "squareplus", "tanh_shrink", "threshold",
+            "dot_product_attention", "elu", "gelu", "glu", "hard_shrink", "hard_sigmoid",
+            "hard_silu", "hard_tanh", "leaky_relu", "log_sigmoid", "log_softmax", "max_pool",
+            "moments", "multi_hot", "normalize", "one_hot", "relu", "relu6", "selu",
+            "separable_conv", "sigmoid", "silu", "soft_shrink", "softmax", "softplus", "softsign",
+            "sparse_categorical_crossentropy", "sparse_plus", "sparse_sigmoid", "sparsemax",
+            "squareplus", "tanh_shrink", "threshold",
         ]
     ),
 }  # fmt: skip
