@@ -7,6 +7,7 @@ from typing import Any
 
 from weft import activations
 from weft.engine import ShapeError
+from weft.engine.names import looked_up
 from weft.kernels import recurrent as kernels
 from weft.layers.fused_cell import FusedCell, interned, pure
 from weft.layers.options import data_format_of, padding_of, positive, positive_many
@@ -60,7 +61,9 @@ class ConvLSTMCell(FusedCell):
         self.dilation_rate = sizes["dilation_rate"]
         self.padding, self.data_format = padding, data_format
         self.channels_first = data_format == "channels_first"
-        self.recurrent_activation = activations.get(recurrent_activation)
+        self.recurrent_activation = looked_up(
+            self, "recurrent_activation", activations.get, recurrent_activation
+        )
         self.unit_forget_bias = bool(unit_forget_bias)
         self.state_size = [filters, filters]
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from weft import activations
 from weft.engine import ArrayOp, ShapeError, Tensor
+from weft.engine.names import looked_up
 from weft.layers.layer import Layer
 from weft.layers.options import (
     check_rank,

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 
 from weft import activations
 from weft.engine import ArrayOp, ShapeError, Tensor
+from weft.engine.names import looked_up
 from weft.layers.layer import Layer
 from weft.layers.options import (
     make_weight,

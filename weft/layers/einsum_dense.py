@@ -10,6 +10,7 @@ import jax.numpy as jnp
 
 from weft import activations
 from weft.engine import ArrayOp, ShapeError
+from weft.engine.names import looked_up
 from weft.initializers import VarianceScaling
 from weft.layers.layer import Layer
 from weft.layers.options import make_weight, option_config, positive, set_options, without

@@ -14,6 +14,7 @@ import jax.numpy as jnp
 from weft import activations
 from weft.engine import Op, SeedGenerator, ShapeError, Tensor, draw, spec
 from weft.engine.control import Body
+from weft.engine.names import looked_up
 from weft.kernels import recurrent as kernels
 from weft.layers.layer import Layer
 from weft.layers.options import make_weight, option_config, rate_of, set_options
@@ -154,7 +155,7 @@ class FusedCell(Layer):
         kwargs.pop("implementation", None)  # Keras 2's: ways of computing the same
         super().__init__(**kwargs)
         kind = type(self).__name__
-        self.activation = activations.get(arguments["activation"])
+        self.activation = looked_up(self, "activation", activations.get, arguments["activation"])
         self.use_bias = bool(arguments["use_bias"])
         for weight in ("kernel", "recurrent", "bias"):
             kinds = ("initializer", "regularizer", "constraint")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from weft import regularizers
+from weft.engine.names import looked_up
 from weft.layers.head_attention import HeadAttention
 from weft.layers.options import positive
 
@@ -113,7 +114,9 @@ class MultiHeadAttention(HeadAttention):
             chosen=chosen, **kwargs,
         )  # fmt: skip
         # Not the base class's: it is of the projections, the last of which makes the output.
-        self._activity_regularizer = regularizers.get(activity_regularizer)
+        self._activity_regularizer = looked_up(
+            self, "activity_regularizer", regularizers.get, activity_regularizer
+        )
         self.num_heads, self.key_dim, self.value_dim = num_heads, key_dim, value_dim
 
     @property

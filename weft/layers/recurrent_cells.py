@@ -9,6 +9,7 @@ import numpy as np
 
 from weft import activations
 from weft.engine import ShapeError
+from weft.engine.names import looked_up
 from weft.kernels import recurrent as kernels
 from weft.layers.fused_cell import FusedCell, interned, pure
 from weft.layers.options import positive
@@ -123,7 +124,8 @@ class _GatedCell(_UnitsCell):
 
     def __init__(self, arguments: dict[str, Any]) -> None:
         super().__init__(arguments)
-        self.recurrent_activation = activations.get(arguments["recurrent_activation"])
+        given = arguments["recurrent_activation"]
+        self.recurrent_activation = looked_up(self, "recurrent_activation", activations.get, given)
 
     def _both(self) -> tuple[Any, Any]:
         kind, dtype = type(self).__name__, self.dtype_policy.compute

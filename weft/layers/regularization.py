@@ -106,9 +106,17 @@ class _SpatialDropout(_Noise):
         self._noise_shape = (None, None, *places) if first else (None, *places, None)
 
     def build(self, input_shape: Any) -> None:
-        channels = "channels, " if self.data_format == "channels_first" else ""
-        axes = f"(batch, {channels}{self._places}{'' if channels else ', channels'})"
-        check_rank(input_shape, len(self._noise_shape), axes)
+        self._check(input_shape)
+
+    def _check(self, shape: Any) -> None:
+        if shape is None or len(shape) != len(self._noise_shape):
+            channels = "channels, " if self.data_format == "channels_first" else ""
+            axes = f"(batch, {channels}{self._places}{'' if channels else ', channels'})"
+            check_rank(shape, len(self._noise_shape), axes)
+
+    def call(self, inputs: Any, training: bool = False) -> Any:
+        self._check(inputs.shape)
+        return super().call(inputs, training)
 
     def _noisy(self, inputs: Any) -> Any:
         return draw(
