@@ -306,6 +306,12 @@ def _joined(*masks: Any, shapes: tuple[tuple[int, ...], ...], given: Any, axis: 
     for shape, has in zip(shapes, given, strict=True):
         mask = next(parts).astype(bool) if has else jnp.ones((), bool)
         if has:
+            sizes = zip(mask.shape, shape, strict=False)
+            if mask.ndim > len(shape) or any(m not in (1, n) for m, n in sizes):
+                raise ValueError(
+                    f"the mask of an input of shape {shape} must have its first sizes, got "
+                    f"{mask.shape}."
+                )
             mask = jnp.expand_dims(mask, tuple(range(mask.ndim, len(shape))))
         full.append(jnp.broadcast_to(mask, shape))
     whole = jnp.concatenate(full, axis)

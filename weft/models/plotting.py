@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import os
 import shutil
+import subprocess
 import sys
 import tempfile
 from importlib.util import find_spec
@@ -78,18 +79,10 @@ def plot_model(
         activations=show_layer_activations, trainable=show_trainable, nested=expand_nested,
     )  # fmt: skip
     picture = _picture(model, details, rankdir)
-    by_dot = find_spec("pydot") is not None and shutil.which("dot") is not None
     if form in ("dot", "gv"):
         content = _graph(picture, rankdir, dpi, splines, "plot_model").to_string().encode()
-    elif by_dot:
-        content = _graph(picture, rankdir, dpi, splines, "plot_model").create(format=form)
-    elif find_spec("matplotlib") is not None:
-        content = draw(picture, form, rankdir, dpi)
     else:
-        raise ImportError(
-            "plot_model needs matplotlib, or pydot and Graphviz's program `dot`, and found "
-            "neither. Install them with: pip install weft[plot]"
-        )
+        content = _image(picture, form, rankdir, dpi, splines)
     _write(path, content)
     return _shown(path, form)
 
@@ -156,6 +149,28 @@ def _picture(model: Any, details: Details, rankdir: str) -> Picture:
     return picture_of(model, details)
 
 
+def _image(picture: Picture, form: str, rankdir: str, dpi: float, splines: str) -> bytes:
+    complaint = None
+    if find_spec("pydot") is not None and (program := shutil.which("dot")) is not None:
+        source = _graph(picture, rankdir, dpi, splines, "plot_model").to_string().encode()
+        done = subprocess.run([program, f"-T{form}"], input=source, capture_output=True)
+        if done.returncode == 0:
+            return done.stdout
+        # Some versions of dot end with a failed assertion on splines="ortho".
+        complaint = done.stderr.decode(errors="replace").strip()
+    if find_spec("matplotlib") is not None:
+        return draw(picture, form, rankdir, dpi)
+    if complaint is not None:
+        raise RuntimeError(
+            f"plot_model: Graphviz's program `dot` failed: {complaint}. Give another splines=..., "
+            "or install matplotlib, which draws too: pip install weft[plot]"
+        )
+    raise ImportError(
+        "plot_model needs matplotlib, or pydot and Graphviz's program `dot`, and found neither. "
+        "Install them with: pip install weft[plot]"
+    )
+
+
 # -- Graphviz -------------------------------------------------------------------------------
 
 
@@ -173,7 +188,7 @@ def _graph(
     else:
         graph = pydot.Dot(
             graph_type="digraph", rankdir=rankdir, dpi=dpi, splines=splines, nodesep=0.3,
-            ranksep=0.4, concentrate=True,
+            ranksep=0.4,
         )  # fmt: skip
         graph.set_node_defaults(shape="plain", fontname="Helvetica", fontsize=11)
         graph.set_edge_defaults(color=_quoted(COLOURS["line"]), arrowsize=0.7)
@@ -205,6 +220,7 @@ def _quoted(text: str) -> str:
 def _label(box: Box) -> str:
     """A node's text: a table, the title in a row of its own."""
     title, colours = html.escape(box.title), COLOURS
+    look = 'border="0" cellborder="1" cellspacing="0" cellpadding="5"'
     rows = [
         f'<tr><td bgcolor="{colours["title"]}"><font color="{colours["text"]}"><b>{title}</b>'
         "</font></td></tr>"
@@ -212,7 +228,7 @@ def _label(box: Box) -> str:
     for label, value in box.details:
         text = html.escape(f"{label}: {value}")
         rows.append(f'<tr><td bgcolor="{colours["detail"]}">{text}</td></tr>')
-    return f'<<table border="0" cellborder="1" cellspacing="0" cellpadding="5">{"".join(rows)}</table>>'
+    return f"<<table {look}>{''.join(rows)}</table>>"
 
 
 # -- files ----------------------------------------------------------------------------------
