@@ -1,5 +1,6 @@
 """Layers: the parts a model is built from, one family a module."""
 
+from weft.engine.names import unknown
 from weft.layers.activation import ELU, LeakyReLU, PReLU, ReLU, Softmax
 from weft.layers.adaptive_pooling import (
     AdaptiveAveragePooling1D,
@@ -155,3 +156,7 @@ __all__ = [
 ]  # fmt: skip
 
 add_members("keras.layers", {name: globals()[name] for name in __all__})
+
+
+def __getattr__(name):
+    raise unknown(__name__, name, __all__)

@@ -241,10 +241,7 @@ class PReLU(Layer):
 def _masked_softmax(x: Any, mask: Any, *, axis: Any) -> Any:
     ends = zip(mask.shape[::-1], x.shape[::-1], strict=False)
     if mask.ndim > x.ndim or any(m not in (1, n) for m, n in ends):
-        raise ValueError(
-            f"the mask must have the shape {x.shape} of the input, with sizes of 1 where it is the "
-            f"same for all, got {mask.shape}."
-        )
+        raise ValueError(f"a mask of shape {mask.shape} does not broadcast to {x.shape}.")
     kept = mask.astype(bool)
     # Not -inf, and the zeros last: a row that is masked wholly is zeros, not NaN.
     return jnp.where(kept, jax.nn.softmax(jnp.where(kept, x, jnp.finfo(x.dtype).min), axis), 0)

@@ -24,7 +24,7 @@ Place = tuple[float, float, float, float]  # x, y, width, height
 _BETWEEN_RANKS = 0.36  # inches
 _BETWEEN_BOXES = 0.25
 _MARGIN = 0.3  # around what is inside a frame
-_SWEEPS = 12
+_SWEEPS = 20
 
 
 @dataclass
@@ -81,7 +81,11 @@ def layout_of(picture: Picture, measure: Callable[[Box], tuple[float, float]]) -
     place = {id(item): k for k, item in enumerate(items)}
     # An arrow against the order, of a layer that is called again further on, has no say in it.
     forward = [(a, b) for a, b in picture.arrows if place[id(owner[a])] < place[id(owner[b])]]
-    _rank(items, [(owner[a], owner[b]) for a, b in forward])
+    if picture.arrows:
+        _rank(items, [(owner[a], owner[b]) for a, b in forward])
+    else:  # nothing says how they stand: one after the other
+        for k, item in enumerate(items):
+            item.rank = k
     ranks: list[list[_Item]] = [[] for _ in range(1 + max((i.rank for i in items), default=-1))]
     for item in items:
         ranks[item.rank].append(item)

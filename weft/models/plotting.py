@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 from importlib.util import find_spec
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -204,12 +205,16 @@ def _fill(graph: Any, picture: Picture) -> None:
             graph.add_node(pydot.Node(box.key, label=_label(box)))
             continue
         cluster = pydot.Cluster(
-            box.key, label=_quoted(box.title), style="filled", fillcolor=_quoted(COLOURS["frame"])
-        )
+            box.key, label=_quoted(box.title), labeljust="l", fontname="Helvetica",
+            style="filled", fillcolor=_quoted(COLOURS["frame"]),
+        )  # fmt: skip
         _fill(cluster, box.inside)
         graph.add_subgraph(cluster)
     for source, target in picture.arrows:
         graph.add_edge(pydot.Edge(source, target))
+    if not picture.arrows:  # nothing says how they stand: one after the other
+        for before, after in pairwise(picture.boxes):
+            graph.add_edge(pydot.Edge(before.key, after.key, style="invis"))
 
 
 def _quoted(text: str) -> str:
