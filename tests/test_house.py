@@ -39,6 +39,7 @@ STRATA = {
     "weft.callbacks": 4,
     "weft.distribution": 4,
     "weft.saving": 4,
+    "weft.utils": 4,
     "weft.tf": 5,
     "weft": 5,  # weft/__init__.py
 }
@@ -47,7 +48,8 @@ FOLDERS = {
     "initializers", "callbacks", "precision", "distribution", "saving", "data", "tf",
 }  # fmt: skip
 FILES = {
-    "__init__.py", "activations.py", "constraints.py", "random.py", "regularizers.py", "py.typed",
+    "__init__.py", "activations.py", "constraints.py", "random.py", "regularizers.py", "utils.py",
+    "py.typed",
 }  # fmt: skip
 TEST_FOLDERS = FOLDERS | {"parity", "scenarios", "faults"}
 

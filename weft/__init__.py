@@ -66,6 +66,7 @@ __all__ = [
     "regularizers",
     "saving",
     "tf",
+    "utils",
 ]
 
 # Where each other public name is found: "" for a module of weft.
@@ -100,6 +101,7 @@ __where__ = {
     "regularizers": "",
     "saving": "",
     "tf": "",
+    "utils": "",
 }
 
 

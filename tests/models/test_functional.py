@@ -232,6 +232,20 @@ def test_a_subclassed_model_in_a_graph():
     assert model(X).shape == (6, 3)
 
 
+def test_attributes_may_have_the_names_of_what_is_described():
+    class Net(Model):
+        def __init__(self):
+            super().__init__()
+            self.inputs, self.outputs = layers.Dense(3), layers.Dense(2)
+            self.output_shape = (1, 2)
+
+        def call(self, x):
+            return self.outputs(self.inputs(x))
+
+    net = Net()
+    assert net(X).shape == (6, 2) and len(net.layers) == 2 and net.output_shape == (1, 2)
+
+
 # -- training -----------------------------------------------------------------------------------
 
 

@@ -9,6 +9,7 @@ from weft.engine import nest
 from weft.engine.symbolic import KerasTensor, Node, infer
 from weft.layers import input_spec
 from weft.layers.calls import undoing
+from weft.layers.structure import computed
 
 __all__ = ["Described", "is_shape", "with_shapes"]
 
@@ -91,24 +92,24 @@ class Described:
             )
         return self._nodes[0]
 
-    @property
+    @computed
     def input(self) -> Any:
         """The symbolic inputs of the layer's first call in a functional model."""
         node = self._first_node("input")
         given = node.args[0] if node.args else node.kwargs
         return given
 
-    @property
+    @computed
     def output(self) -> Any:
         """The symbolic outputs of the layer's first call in a functional model."""
         return self._first_node("output").outputs
 
-    @property
+    @computed
     def input_shape(self) -> Any:
         """The shape of `input`."""
         return nest.mapped(_shape_of, self.input)
 
-    @property
+    @computed
     def output_shape(self) -> Any:
         """The shape of `output`."""
         return nest.mapped(_shape_of, self.output)

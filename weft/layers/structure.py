@@ -18,7 +18,22 @@ from weft.engine import (
 from weft.layers import tracking
 from weft.metrics import Metric
 
-__all__ = ["Structure"]
+__all__ = ["Structure", "computed"]
+
+
+class computed:
+    """A property that gives way: a layer may have an attribute of its name, `self.outputs = ...`.
+
+    Args:
+        getter: a method that gives the value.
+    """
+
+    def __init__(self, getter: Callable[[Any], Any]) -> None:
+        self.getter = getter
+        self.__doc__ = getter.__doc__
+
+    def __get__(self, instance: Any, owner: Any = None) -> Any:
+        return self if instance is None else self.getter(instance)
 
 
 class Structure:
@@ -56,7 +71,7 @@ class Structure:
         if "_own_weights" not in self.__dict__ and name in _SET_BY_INIT:
             forgotten(self)
         found = getattr(type(self), name, None)
-        if isinstance(found, property):
+        if isinstance(found, property | computed):
             found.__get__(self)  # its getter raised an AttributeError, which says more
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 

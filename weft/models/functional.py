@@ -13,6 +13,7 @@ from weft.engine.symbolic import KerasTensor
 from weft.layers.layer import Layer
 from weft.layers.masks import set_mask
 from weft.layers.serialization import serialize
+from weft.layers.structure import computed
 from weft.models.configs import graph_config, graph_from_config
 from weft.models.graph import LayerGraph
 
@@ -61,7 +62,7 @@ class FunctionalPart(Layer):
             f"model {self.name!r} has no layer {wanted}. {near(name, [x.name for x in layers])}"
         )
 
-    @property
+    @computed
     def operations(self) -> list[Any]:
         """The layers and operations of the model's graph, the first ones first."""
         return list(self._need_graph("operations").operations)
@@ -74,32 +75,32 @@ class FunctionalPart(Layer):
             )
         return self._graph
 
-    @property
+    @computed
     def inputs(self) -> list[KerasTensor]:
         """The symbolic inputs, in a list."""
         return list(self._need_graph("inputs").input_symbols)
 
-    @property
+    @computed
     def outputs(self) -> list[KerasTensor]:
         """The symbolic outputs, in a list."""
         return list(self._need_graph("outputs").output_symbols)
 
-    @property
+    @computed
     def input(self) -> Any:
         """The symbolic inputs in the structure that the model takes."""
         return self._need_graph("input").inputs
 
-    @property
+    @computed
     def output(self) -> Any:
         """The symbolic outputs in the structure that the model returns."""
         return self._need_graph("output").outputs
 
-    @property
+    @computed
     def input_names(self) -> list[str]:
         """The names of the inputs."""
         return [layer.name for layer in self._need_graph("input_names").input_layers]
 
-    @property
+    @computed
     def output_names(self) -> list[str]:
         """The names of the layers or operations that the outputs come from."""
         graph = self._need_graph("output_names")

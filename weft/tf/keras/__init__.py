@@ -15,11 +15,13 @@ from weft.tf.keras import (
     models,
     optimizers,
     regularizers,
+    utils,
 )
 
 __all__ = [
     "Input", "Model", "Sequential", "activations", "callbacks", "constraints", "initializers",
     "layers", "losses", "metrics", "mixed_precision", "models", "optimizers", "regularizers",
+    "utils",
 ]  # fmt: skip
 
 
