@@ -7,6 +7,7 @@ os.environ.setdefault("KERAS_BACKEND", "jax")  # read once, when Keras is first 
 import pytest
 
 import weft
+from weft.engine.names import clear_names
 from weft.engine.program import programs
 
 
@@ -14,6 +15,7 @@ from weft.engine.program import programs
 def fresh_state():
     """Global state as in a new process: no test depends on which ran before it."""
     weft.random.set_seed(0)
+    clear_names()
     weft.config.set_eager(False)
     weft.config.log_compiles(False)
     weft.precision.set_global_policy("float32")

@@ -169,9 +169,7 @@ def pad_sequences(
         arrays = [array[:length] for array in arrays]
     shapes = {array.shape[1:] for array in arrays if len(array)}
     if len(shapes) > 1:
-        raise ValueError(
-            f"pad_sequences: all elements need one shape, got {', '.join(map(str, sorted(shapes)))}."
-        )
+        raise ValueError(f"pad_sequences: all elements need one shape, got {sorted(shapes)}.")
     made = np.full((len(arrays), length, *(shapes.pop() if shapes else ())), value, dtype)
     for row, array in zip(made, arrays, strict=True):
         start = length - len(array) if padding == "pre" else 0

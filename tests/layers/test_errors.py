@@ -180,3 +180,95 @@ def test_the_inner_layer_is_the_one_named():
 def test_an_index_outside_the_table_gives_nan():
     values = Embedding(3, 2)(np.array([0, 3])).numpy()
     assert np.isfinite(values[0]).all() and np.isnan(values[1]).all()
+
+
+# -- masks and states -----------------------------------------------------------------------------
+
+STEPS = zeros(2, 3, 4)
+FRAMES = zeros(2, 3, 5, 4)
+OTHER_STEPS = np.ones((2, 4), bool)
+
+
+@pytest.mark.parametrize(
+    ("layer", "inputs", "mask", "text"),
+    [
+        (layers.LSTM(2), [STEPS], OTHER_STEPS, r"mask must have shape \(2, 3\).*got \(2, 4\)"),
+        (layers.GRU(2), [STEPS], OTHER_STEPS[:, 0], r"must have shape \(2, 3\).*got \(2,\)"),
+        (
+            layers.Bidirectional(layers.SimpleRNN(2)),
+            [STEPS],
+            OTHER_STEPS[..., None],
+            r"must have shape \(2, 3\).*got \(2, 4, 1\)",
+        ),
+        (layers.TimeDistributed(layers.LSTM(2)), [FRAMES], OTHER_STEPS, r"\(2, 3\).*\(2, 4\)"),
+        (layers.ConvLSTM1D(2, 2), [FRAMES], OTHER_STEPS, r"\(2, 3\).*got \(2, 4\)"),
+        (layers.GlobalAveragePooling1D(), [STEPS], OTHER_STEPS, r"\(2, 3\), got \(2, 4\)"),
+        (BatchNormalization(), [STEPS], OTHER_STEPS, r"\(2, 4\)"),
+        (layers.Softmax(), [STEPS], np.ones((2, 3, 5), bool), r"mask of shape \(2, 3, 5\)"),
+        (layers.Attention(), [[STEPS, STEPS]], [None, OTHER_STEPS], r"mask of the value must"),
+        (layers.AdditiveAttention(), [[STEPS, STEPS]], OTHER_STEPS, "mask must be a list"),
+    ],
+    ids=lambda v: type(v).__name__ if isinstance(v, layers.Layer) else "",
+)
+def test_a_mask_that_does_not_fit(layer, inputs, mask, text):
+    with pytest.raises(weft.ShapeError, match=text) as caught:
+        layer(*inputs, mask=mask, **TRAINING.get(type(layer), {})).numpy()
+    assert any(repr(inner.name) in str(caught.value) for inner in layer._flatten_layers())
+
+
+TRAINING = {BatchNormalization: {"training": True}}  # it uses masks then
+
+
+@pytest.mark.parametrize(
+    ("layer", "x"),
+    [
+        (layers.LSTM(2, stateful=True), STEPS),
+        (layers.Bidirectional(layers.GRU(2, stateful=True)), STEPS),
+        (layers.RNN(layers.SimpleRNNCell(2), stateful=True), STEPS),
+        (layers.ConvLSTM1D(2, 2, stateful=True), FRAMES),
+    ],
+    ids=lambda v: type(v).__name__ if isinstance(v, layers.Layer) else "",
+)
+def test_a_stateful_layer_keeps_its_batch_size(layer, x):
+    layer(x + 1)
+    before = [v.numpy() for v in layer.variables]
+    for other in (x[:1], np.concatenate([x, x])):
+        with pytest.raises(weft.ShapeError, match=rf"batches of 2, got one of {len(other)}") as err:
+            layer(other)
+        assert any(repr(inner.name) in str(err.value) for inner in layer._flatten_layers())
+    for value, variable in zip(before, layer.variables):
+        np.testing.assert_array_equal(value, variable.numpy())
+
+
+@pytest.mark.parametrize(
+    ("layer", "states", "text"),
+    [
+        (layers.LSTM(2), [zeros(2, 2)], "expected 2 initial states.*got 1"),
+        (layers.LSTM(2), [zeros(2, 3), zeros(2, 2)], r"\(2, 2\).*got 2 of shapes \[\(2, 3\)"),
+        (layers.GRU(2), zeros(3, 2), r"\(2, 2\).*got .*\(3, 2\)"),
+    ],
+    ids=lambda v: type(v).__name__ if isinstance(v, layers.Layer) else "",
+)
+def test_initial_states_that_do_not_fit(layer, states, text):
+    with pytest.raises(weft.ShapeError, match=text) as caught:
+        layer(STEPS, initial_state=states)
+    assert repr(layer.name) in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("make", "text"),
+    [
+        (lambda: layers.StackedRNNCells([]), "StackedRNNCells needs at least one cell"),
+        (lambda: layers.RNN(Dense(2)), "RNN: a cell has a method call"),
+        (lambda: layers.Bidirectional(Dense(2)), "Bidirectional takes a recurrent layer"),
+        (lambda: layers.Bidirectional(layers.GRU(2), merge_mode="summ"), "merge_mode is one of"),
+        (lambda: layers.TimeDistributed(3), "TimeDistributed wraps a layer, got int"),
+        (
+            lambda: layers.deserialize({"class_name": "Dens", "config": {"units": 2}}),
+            "unknown layer 'Dens'. Did you mean 'Dense'",
+        ),
+    ],
+)
+def test_refused_inner_layers(make, text):
+    with pytest.raises((TypeError, ValueError), match=text):
+        make()

@@ -27,7 +27,7 @@ def test_every_layer_of_keras_is_here():
 
 
 def test_an_unknown_layer_is_answered_with_the_near_ones():
-    with pytest.raises(AttributeError, match="no 'Densee'. Did you mean 'Dense'"):
-        weft.layers.Densee
-    with pytest.raises(AttributeError, match="no 'LSMT'. Did you mean 'LSTM'"):
-        weft.tf.keras.layers.LSMT
+    with pytest.raises(AttributeError, match=r"no 'Densee'. Did you mean 'Dense'"):
+        _ = weft.layers.Densee
+    with pytest.raises(AttributeError, match=r"no 'LSMT'. Did you mean 'LSTM'"):
+        _ = weft.tf.keras.layers.LSMT

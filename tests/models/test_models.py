@@ -82,7 +82,7 @@ def test_a_subclass_is_built_from_a_shape():
 def test_sequential_is_built_by_its_first_data():
     model = weft.Sequential([layers.Dense(3), layers.Dense(2)])
     with pytest.raises(AttributeError, match="not described by symbolic inputs"):
-        model.inputs
+        _ = model.inputs
     model(X)
     assert model.input_shape == (None, 4) and model.output_shape == (None, 2)
     features = weft.Model(model.inputs, model.layers[0].output)
