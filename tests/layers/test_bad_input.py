@@ -50,6 +50,11 @@ STRIDED_AND_DILATED = [
 ]
 
 
+def named(case, text):
+    """Whether the error names the layer's class, or that of the cell that it makes itself."""
+    return case.name in text or (case.name.startswith("ConvLSTM") and "ConvLSTMCell" in text)
+
+
 def refused(case, error, **options):
     with pytest.raises(error) as caught:
         case.make(weft, **options)
@@ -62,14 +67,14 @@ def test_a_size_is_a_positive_integer(case, parameter):
         if (parameter, value) == ("groups", -1) and case.name == "GroupNormalization":
             continue  # one group a channel
         text = refused(case, ValueError, **{parameter: value})
-        assert case.name in text and parameter in text and repr(value) in text, text
+        assert named(case, text) and parameter in text and repr(value) in text, text
 
 
 @pytest.mark.parametrize(("case", "parameter"), arguments(RATES.__contains__))
 def test_a_rate_is_a_number_up_to_one(case, parameter):
     for value in (-0.1, 1.1, "0.5"):
         text = refused(case, ValueError, **{parameter: value})
-        assert case.name in text and parameter in text and repr(value) in text, text
+        assert named(case, text) and parameter in text and repr(value) in text, text
 
 
 @pytest.mark.parametrize(("case", "parameter"), arguments(kind_of))
@@ -77,7 +82,7 @@ def test_an_unknown_name_lists_the_near_ones(case, parameter):
     wrong, right = NEAR[kind_of(parameter)]
     text = refused(case, ValueError, **{parameter: wrong})
     assert repr(wrong) in text and repr(right) in text, text
-    assert case.name in text, text
+    assert named(case, text), text
 
 
 @pytest.mark.parametrize(("case", "parameter"), arguments({"data_format", "padding"}.__contains__))

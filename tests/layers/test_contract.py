@@ -190,7 +190,11 @@ def unknown_shapes(case):
 
 
 def flat_shapes(shapes):
-    return jax.tree.leaves(shapes, is_leaf=lambda s: isinstance(s, tuple))
+    return jax.tree.leaves(shapes, is_leaf=is_shape)
+
+
+def is_shape(value):
+    return isinstance(value, tuple) and all(n is None or isinstance(n, int) for n in value)
 
 
 @pytest.mark.skipif(isinstance(weft.Input((1,)), layers.Layer), reason="not there yet")
@@ -376,6 +380,8 @@ def goes_round(case):
 @each([case for case in ALL if goes_round(case)])
 def test_state_is_carried_by_a_loop(case):
     layer, start = weft_layer(case)
+    if [tuple(y.shape) for y in run_weft(case, True).outputs] != [case.x.shape]:
+        pytest.skip("the output is another input's")
     reset(layer, start)
     y = weft.convert_to_tensor(case.x)
     for _ in range(3):

@@ -187,6 +187,7 @@ def test_an_index_outside_the_table_gives_nan():
 STEPS = zeros(2, 3, 4)
 FRAMES = zeros(2, 3, 5, 4)
 OTHER_STEPS = np.ones((2, 4), bool)
+TRAINING = {BatchNormalization: {"training": True}}  # it uses masks then
 
 
 @pytest.mark.parametrize(
@@ -214,9 +215,6 @@ def test_a_mask_that_does_not_fit(layer, inputs, mask, text):
     with pytest.raises(weft.ShapeError, match=text) as caught:
         layer(*inputs, mask=mask, **TRAINING.get(type(layer), {})).numpy()
     assert any(repr(inner.name) in str(caught.value) for inner in layer._flatten_layers())
-
-
-TRAINING = {BatchNormalization: {"training": True}}  # it uses masks then
 
 
 @pytest.mark.parametrize(

@@ -252,7 +252,7 @@ def _backward(how: Recurrence, sequences: bool, kept: Any, cotangents: Any) -> A
     x, weights, given, stacks = kept
     d_outputs, d_last = cotangents
     parts = how.cut(weights.recurrent)
-    aside: list[bool] = []  # which products are of the state itself, and need not be stacked
+    own: list[bool] = []  # which products are of the state itself, which is stacked already
 
     def step(d_new: States, now: Any) -> Any:
         (sums, apart, states), mask, d_output = now
@@ -269,10 +269,10 @@ def _backward(how: Recurrence, sequences: bool, kept: Any, cotangents: Any) -> A
                     for s, z in zip(sums, how.summed, strict=True)
                 ]
             )
-            aside.clear()
+            own.clear()
 
             def product(v: jax.Array) -> Gates:
-                aside.append(v is states[0])
+                own.append(v is states[0])
                 n = how.parts[len(fed)]
                 fed.append(v if given.drop is None else v * given.drop)
                 return list(itertools.islice(values, n))
@@ -288,35 +288,53 @@ def _backward(how: Recurrence, sequences: bool, kept: Any, cotangents: Any) -> A
             d_gates = _state_gates(how, d_sums, d_apart)
             start = sum(how.parts[:k])
             d_part = jnp.concatenate(d_gates[start : start + how.parts[k]], -1)
-            _, pull_product = jax.vjp(lambda v, k=k: how.state_product(v, parts[k]), fed[k])
-            (d_fed[k],) = pull_product(d_part)
+            product = lambda v, k=k: how.state_product(v, parts[k])  # noqa: E731
+            (d_fed[k],) = jax.linear_transpose(product, fed[k])(d_part)
         d_sums, d_apart, d_states = pull((d_new, d_fed))
         d_x = jnp.concatenate(d_sums, -1)
         d_h = None if all(how.summed) else jnp.concatenate(_state_gates(how, d_sums, d_apart), -1)
-        return d_states, (d_x, d_h, [v for v, a in zip(fed, aside, strict=True) if not a])
+        return d_states, (
+            d_x,
+            d_h,
+            [v for v, is_state in zip(fed, own, strict=True) if not is_state],
+        )
 
     d_states, (d_x, d_h, fed) = lax.scan(
         step, d_last, (stacks, given.mask, d_outputs), reverse=True, unroll=how.unroll
     )
-    d_h = d_x if d_h is None else d_h
     others = iter(fed)
     before = stacks[2][0] if given.drop is None else stacks[2][0] * given.drop
-    fed = [before if a else next(others) for a in aside]
+    fed = [before if is_state else next(others) for is_state in own]
+    d_inputs, d_weights = _after(how, x, weights, fed, d_x, d_x if d_h is None else d_h)
+    return d_inputs, d_states, d_weights, jax.tree.map(_nothing, given)
+
+
+def _after(
+    how: Recurrence, x: Any, weights: Weights, fed: Any, d_x: jax.Array, d_h: jax.Array
+) -> tuple[jax.Array, Weights]:
+    """The gradients of the inputs and the weights, a product each.
+
+    Args:
+        how, x, weights: as of `recurrent`.
+        fed: what the recurrent kernel's parts were multiplied by, (steps, batch, ..., units) each.
+        d_x, d_h: the gradients of the inputs' and of the states' parts of the gates, (steps, batch,
+            ..., gates·units).
+    """
     d_parts = []
     starts = itertools.accumulate((0, *how.parts[:-1]))
     unit = d_h.shape[-1] // how.gates
-    for v, part, start, n in zip(fed, parts, starts, how.parts, strict=True):
+    each = zip(fed, how.cut(weights.recurrent), starts, how.parts, strict=True)
+    for v, part, start, n in each:
         product = lambda u, v=v: how.state_product(_flat(v), u)  # noqa: E731
-        _, pull = jax.vjp(product, part)
-        d_parts += pull(_flat(d_h[..., start * unit : (start + n) * unit]))
-    _, pull = jax.vjp(how.input_product, _flat(x), weights.kernel)
-    d_inputs, d_kernel = pull(_flat(d_x))
-    return (
-        d_inputs.reshape(x.shape),
-        d_states,
-        Weights(d_kernel, jnp.concatenate(d_parts, -1), _d_bias(weights.bias, d_x, d_h)),
-        jax.tree.map(_nothing, given),
-    )
+        d_part = _flat(d_h[..., start * unit : (start + n) * unit])
+        d_parts += jax.linear_transpose(product, part)(d_part)
+    x_flat, d_flat = _flat(x), _flat(d_x)
+    of_inputs = lambda v: how.input_product(v, weights.kernel)  # noqa: E731
+    of_kernel = lambda w: how.input_product(x_flat, w)  # noqa: E731
+    (d_inputs,) = jax.linear_transpose(of_inputs, x_flat)(d_flat)
+    (d_kernel,) = jax.linear_transpose(of_kernel, weights.kernel)(d_flat)
+    d_bias = _d_bias(weights.bias, d_x, d_h)
+    return d_inputs.reshape(x.shape), Weights(d_kernel, jnp.concatenate(d_parts, -1), d_bias)
 
 
 _run.defvjp(_kept, _backward)

@@ -23,7 +23,7 @@ class Bidirectional(Layer):
     Args:
         layer: an `RNN`, `LSTM`, `GRU` and so on, or any layer with `go_backwards`,
             `return_sequences`, `return_state` and `stateful`. A layer like it, and not it itself,
-            becomes `forward_layer`.
+            becomes `forward_layer`. With `return_sequences` a skipped step's output is 0.
         merge_mode: how the two outputs become one: "concat", "sum", "mul", "ave" (the mean); None
             for a tuple of both.
         weights: first values of the weights, a list.
@@ -78,6 +78,9 @@ class Bidirectional(Layer):
         else:
             self.backward_layer = backward_layer
         _check_pair(self.forward_layer, self.backward_layer)
+        if layer.return_sequences:  # so that a skipped step adds nothing when the two are merged
+            for one in (self.forward_layer, self.backward_layer):
+                one.zero_output_for_mask = True
         self.merge_mode = merge_mode
         self.supports_masking = True
         self._first = weights

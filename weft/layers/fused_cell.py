@@ -14,6 +14,7 @@ import jax.numpy as jnp
 from weft import activations
 from weft.engine import Op, SeedGenerator, ShapeError, Tensor, draw, spec
 from weft.engine.control import Body
+from weft.engine.trace import SymbolicTrace, isolated, state
 from weft.engine.names import looked_up
 from weft.kernels import recurrent as kernels
 from weft.layers.layer import Layer
@@ -104,8 +105,9 @@ def _pure_once(activation: Callable[..., Any], dtype: Any) -> Callable[[Any], An
 
 def _traced(activation: Callable[..., Any], layer: str, dtype: Any) -> Callable[[Any], Any]:
     sample = spec((2, 3), dtype)  # graphs of elementwise functions work at any shape
-    body = Body(activation, "activation", jax.tree.structure((0,)), [sample])
-    graph, captured = body.cut(())
+    with isolated(SymbolicTrace(state.trace, embeds_numbers=True)):  # constants become its own
+        body = Body(activation, "activation", jax.tree.structure((0,)), [sample])
+        graph, captured = body.cut(())
     if captured or body.written or [t.spec.shape for t in body.outs] != [sample.shape]:
         name = getattr(activation, "__name__", type(activation).__name__)
         raise ValueError(

@@ -456,7 +456,7 @@ def _as_whole(build: Callable[..., None]) -> Callable[..., None]:
         finally:
             stack.pop()
             building.pop()
-        self.__dict__["_built_for"] = args, kwargs
+        self.__dict__["_built_with"] = args, kwargs
         self.built = True
 
     return whole

@@ -44,7 +44,7 @@ class CellRNN(RNN):
     def _cell_config(self) -> dict[str, Any]:
         config = self.cell.get_config()
         config = {k: v for k, v in config.items() if k not in ("name", "trainable", "dtype")}
-        return {"activity_regularizer": None, **config}
+        return config
 
 
 class SimpleRNN(CellRNN):

@@ -97,7 +97,7 @@ class Model(Trainer, FunctionalPart):
             object.__setattr__(self, "built", True)  # the layers inside build as they are called
         else:
             super()._build_for(args, kwargs, signature)
-        self.__dict__["_built_for"] = nest.mapped(_symbol_like, (args, kwargs))
+        self.__dict__["_built_with"] = nest.mapped(_symbol_like, (args, kwargs))
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if not state.tapes and state.trace.lazy and calls.stack == []:

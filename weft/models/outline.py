@@ -118,7 +118,7 @@ def _symbol_of(value: Any) -> Any:
 
 def _observed(model: Any) -> dict[int, list[Any]]:
     """What the layers below a model give when it is run without data."""
-    given = model.__dict__.get("_built_for")
+    given = model.__dict__.get("_built_with")
     if given is None:
         return {}
     args = [_symbols(value, model.compute_dtype) for value in given[0]]
