@@ -55,7 +55,7 @@ def layer_cases() -> dict[str, tuple]:
     """For each built-in layer: how to make one, its input's shape (or token ids), its keywords."""
     from weft import layers
 
-    flat, image = (32, 64), (8, 12, 12, 8)
+    flat, image, steps = (32, 64), (8, 12, 12, 8), (8, 16, 12)
     training = {"training": True}
     return {
         "Dense": (lambda: layers.Dense(64), flat, {}),
@@ -70,6 +70,18 @@ def layer_cases() -> dict[str, tuple]:
         "Conv2D": (lambda: layers.Conv2D(8, 3), image, {}),
         "MaxPooling2D": (lambda: layers.MaxPooling2D(2), image, {}),
         "GlobalAveragePooling2D": (layers.GlobalAveragePooling2D, image, {}),
+        "Conv1D": (lambda: layers.Conv1D(8, 3), steps, {}),
+        "Conv2DTranspose": (lambda: layers.Conv2DTranspose(8, 3), image, {}),
+        "DepthwiseConv2D": (lambda: layers.DepthwiseConv2D(3), image, {}),
+        "SeparableConv2D": (lambda: layers.SeparableConv2D(8, 3), image, {}),
+        "UpSampling2D": (layers.UpSampling2D, image, {}),
+        "ZeroPadding2D": (layers.ZeroPadding2D, image, {}),
+        "GroupNormalization": (lambda: layers.GroupNormalization(4), image, {}),
+        "RMSNormalization": (layers.RMSNormalization, flat, {}),
+        "EinsumDense": (lambda: layers.EinsumDense("abc,cd->abd", (None, 9)), steps, {}),
+        "SimpleRNN": (lambda: layers.SimpleRNN(8), steps, {}),
+        "GRU": (lambda: layers.GRU(8), steps, {}),
+        "LSTM": (lambda: layers.LSTM(8), steps, {}),
     }
 
 

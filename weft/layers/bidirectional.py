@@ -6,7 +6,7 @@ from typing import Any
 
 import jax
 
-from weft.engine import ShapeError, Tensor
+from weft.engine import ShapeError
 from weft.layers.layer import Layer, set_mask
 from weft.layers.serialization import deserialize, serialize
 from weft.ops import concatenate, flip
@@ -88,17 +88,17 @@ class Bidirectional(Layer):
     @property
     def return_sequences(self) -> bool:
         """Whether the output of each step is returned."""
-        return self.forward_layer.return_sequences  # type: ignore[no-any-return]
+        return self.forward_layer.return_sequences
 
     @property
     def return_state(self) -> bool:
         """Whether the last states are returned too."""
-        return self.forward_layer.return_state  # type: ignore[no-any-return]
+        return self.forward_layer.return_state
 
     @property
     def stateful(self) -> bool:
         """Whether a batch goes on from the last states of the one before."""
-        return self.forward_layer.stateful  # type: ignore[no-any-return]
+        return self.forward_layer.stateful
 
     @property
     def states(self) -> Any:
@@ -159,7 +159,7 @@ class Bidirectional(Layer):
     def _both(self) -> tuple[Any, Any]:
         return self.forward_layer, self.backward_layer
 
-    def _merged(self, forward: Tensor, backward: Tensor) -> Any:
+    def _merged(self, forward: Any, backward: Any) -> Any:
         match self.merge_mode:
             case "concat":
                 return concatenate([forward, backward], -1)

@@ -14,8 +14,8 @@ import jax.numpy as jnp
 from weft import activations
 from weft.engine import Op, SeedGenerator, ShapeError, Tensor, draw, spec
 from weft.engine.control import Body
-from weft.engine.trace import SymbolicTrace, isolated, state
 from weft.engine.names import looked_up
+from weft.engine.trace import SymbolicTrace, isolated, state
 from weft.kernels import recurrent as kernels
 from weft.layers.layer import Layer
 from weft.layers.options import make_weight, option_config, rate_of, set_options
@@ -73,7 +73,7 @@ def _over_sequence(
     outputs, last = kernels.recurrent(
         x, states, weights, kernels.Given(mask, drop), how, sequences=each
     )
-    y = outputs if each else last[0]
+    y: Any = outputs if each else last[0]
     if mask is not None and zero_skipped:
         y = jnp.where(mask if each else mask[-1], y, 0)
     if channels_first:
@@ -204,7 +204,7 @@ class FusedCell(Layer):
     def factors(self, step: tuple[int, ...], training: Any) -> tuple[Any, Any]:
         """What inputs and state are multiplied by: dropout's draw for one sequence, or None."""
         if self._held is not None:
-            return self._held  # type: ignore[no-any-return]
+            return self._held
         if not training or not (self.dropout or self.recurrent_dropout):
             return None, None
         made = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from operator import attrgetter
 from typing import Any
 
 from weft.layers.recurrent_cells import GRUCell, LSTMCell, SimpleRNNCell
@@ -27,7 +28,7 @@ class CellRNN(RNN):
         super().__init_subclass__(**kwargs)
         for name in cls.cell_options:
             if not hasattr(cls, name):
-                setattr(cls, name, property(lambda self, name=name: getattr(self.cell, name)))
+                setattr(cls, name, property(attrgetter(f"cell.{name}")))
 
     def __init__(self, arguments: dict[str, Any]) -> None:
         """Make the layer from the arguments of a subclass's `__init__`, its `locals()`."""

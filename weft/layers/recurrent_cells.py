@@ -214,10 +214,12 @@ class GRUCell(_GatedCell):
 
     def _recurrence(self, unroll: bool) -> kernels.Recurrence:
         if self.reset_after:
-            step, parts, summed = kernels.gru, (3,), (True, True, False)
-        else:
-            step, parts, summed = kernels.gru_reset_before, (2, 1), (True, True, True)
-        return _recurrence(step, 3, 1, self._both(), parts, summed, unroll=unroll)
+            return _recurrence(
+                kernels.gru, 3, 1, self._both(), (3,), (True, True, False), unroll=unroll
+            )
+        return _recurrence(
+            kernels.gru_reset_before, 3, 1, self._both(), (2, 1), (True,) * 3, unroll=unroll
+        )
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "reset_after": self.reset_after}

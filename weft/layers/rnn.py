@@ -63,7 +63,7 @@ def _zero_states(cell: Any, batch: int, dtype: str) -> list[Any]:
         return list(states) if isinstance(states, list | tuple) else [states]
     sizes = cell.state_size
     sizes = list(sizes) if isinstance(sizes, list | tuple) else [sizes]
-    return jax.tree.map(lambda size: zeros((batch, size), dtype), sizes)  # type: ignore[no-any-return]
+    return jax.tree.map(lambda size: zeros((batch, size), dtype), sizes)
 
 
 # -- layers ---------------------------------------------------------------------------------
@@ -365,7 +365,7 @@ class RNN(Layer):
         """The cells, one on another."""
         cell = self.cell
         stacked = isinstance(cell, StackedRNNCells) and type(cell).call is StackedRNNCells.call
-        return cell.cells if stacked else [cell]  # type: ignore[no-any-return]
+        return cell.cells if stacked else [cell]
 
     def _run(self, sequences: Any, states: Any, mask: Any, training: Any) -> tuple[Any, Any]:
         """The outputs, and the last states."""
