@@ -116,6 +116,19 @@ def test_sequential_is_built_from_a_shape():
     assert outer.built and outer.output_shape == (None, 2)
 
 
+def test_a_stateful_layer_keeps_the_batch_size():
+    for first in (
+        layers.LSTM(3, stateful=True),
+        layers.LSTM(3, stateful=True, batch_input_shape=(2, None, 4)),
+        layers.LSTM(3, stateful=True, input_shape=(None, 4), batch_size=2),
+    ):
+        model = weft.Sequential([first, layers.Dense(1)])
+        once, twice = model(np.ones((2, 5, 4))).numpy(), model(np.ones((2, 5, 4))).numpy()
+        assert model.input_shape[0] == 2 and (once != twice).all()
+        first.reset_state()
+        np.testing.assert_allclose(model(np.ones((2, 5, 4))), once, rtol=1e-6)
+
+
 def test_sequential_of_integers():
     model = weft.Sequential([layers.Embedding(10, 4, mask_zero=True), layers.Dense(2)])
     out = model(np.array([[1, 2, 0]]))

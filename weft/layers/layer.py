@@ -81,9 +81,13 @@ class Layer(Described, Added, Structure):
         name: str | None = None,
         **kwargs: Any,
     ) -> None:
-        shape = kwargs.pop("input_shape", None)
+        # Keras 2's ways to say a Sequential's input.
+        shape, hint = kwargs.pop("input_shape", None), kwargs.pop("batch_input_shape", None)
+        batch = kwargs.pop("batch_size", None)
         if (dim := kwargs.pop("input_dim", None)) is not None:
             shape = (dim,)
+        if shape is not None:
+            hint = (batch, *shape)
         if kwargs:
             _unknown_arguments(type(self), kwargs)
         if name is not None and not isinstance(name, str):
@@ -99,7 +103,7 @@ class Layer(Described, Added, Structure):
             activity_regularizer=looked_up(
                 self, "activity_regularizer", regularizers.get, activity_regularizer
             ),
-            input_shape_hint=None if shape is None else tuple(shape),
+            input_shape_hint=hint,
             _losses=[],
             _losses_call=-1,
             _last_call=-1,

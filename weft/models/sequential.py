@@ -86,7 +86,7 @@ class Sequential(Model):
         if not self._stack and self._input is None:
             graph = getattr(layer, "_graph", None)
             if layer.input_shape_hint is not None:
-                self._begin(InputLayer(shape=layer.input_shape_hint))
+                self._begin(InputLayer(batch_shape=layer.input_shape_hint))
             elif graph is not None and isinstance(graph.inputs, KerasTensor):
                 self._begin(InputLayer(batch_shape=graph.inputs.shape, dtype=graph.inputs.dtype))
         self._stack.append(layer)
@@ -137,7 +137,10 @@ class Sequential(Model):
             super()._build_for(args, kwargs, signature)
         elif isinstance(given, ArrayLike):
             try:
-                layer = InputLayer(batch_shape=(None, *given.shape[1:]), dtype=given.dtype)
+                # Other batches may be of other sizes, unless a layer keeps a state for each sample.
+                kept = any(getattr(x, "stateful", False) for x in self._flatten_layers(False))
+                batch = given.shape[:1] if kept else (None,)
+                layer = InputLayer(batch_shape=(*batch, *given.shape[1:]), dtype=given.dtype)
                 self._begin(layer, declared=False)
                 self._build_if_known()
             except ValueNeededError:  # a layer that works on values is built when it gets some

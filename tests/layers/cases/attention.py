@@ -18,7 +18,7 @@ EMPTY = np.array([[1, 1, 1, 1, 1], [0, 0, 0, 0, 0]], bool)  # the second sample 
 # While training Keras draws other numbers.
 RANDOM = {"random": True}
 # A key's bias moves all scores of a step alike: its gradient is 0 but for rounding.
-BIAS = {"gradients": 1e-3}
+BIAS = {}
 # Keras lets a gradient through the equal weights of a step that sees nothing.
 BLIND = {"gradients": False}
 # Keras takes masks of lengths that the inputs need not have,
