@@ -17,7 +17,7 @@ flags)`:
   - `"needs"`: a package without which the case is skipped;
   - `"config": False`: its config cannot be compared with Keras's (functions within, say);
   - `"tolerance"`, `"gradients"`: for outputs and gradients in float32, in place of 1e-5, relative
-    to the largest element; `"gradients": False` where they mean nothing;
+    to the largest element; `"gradients": False` where Keras's are not the derivative;
   - `"bfloat16"`: the same for outputs and gradients in bfloat16, in place of 0.02; or False;
   - `"differences": False`: finite differences do not apply (a step function);
   - `"state": False`: state after the call is not compared with Keras's;

@@ -17,8 +17,6 @@ EMPTY = np.array([[1, 1, 1, 1, 1], [0, 0, 0, 0, 0]], bool)  # the second sample 
 
 # While training Keras draws other numbers.
 RANDOM = {"random": True}
-# A key's bias moves all scores of a step alike: its gradient is 0 but for rounding.
-BIAS = {}
 # Keras lets a gradient through the equal weights of a step that sees nothing.
 BLIND = {"gradients": False}
 # Keras takes masks of lengths that the inputs need not have,
@@ -63,13 +61,13 @@ CASES = {
         ({"dropout": 0.5, "seed": 3}, [QUERY, VALUE], {}, RANDOM),
     ],
     "MultiHeadAttention": [
-        ({"num_heads": 2, "key_dim": 3}, QUERY, {"value": VALUE}, BIAS),
+        ({"num_heads": 2, "key_dim": 3}, QUERY, {"value": VALUE}),
         ({"num_heads": 2, "key_dim": 3, "use_bias": False}, QUERY, {"value": VALUE, "key": KEY}),
         (
             {"num_heads": 2, "key_dim": 3, **HEADS_OPTIONS},
             QUERY,
             {"value": WIDE, "key": KEY, "value_mask": VALUE_MASK, "key_mask": KEY_MASK},
-            {**MASKS, **BIAS},
+            MASKS,
         ),
         (
             {"num_heads": 2, "key_dim": 3, "use_gate": True, "use_bias": False},
@@ -87,13 +85,12 @@ CASES = {
             {"num_heads": 2, "key_dim": 3, "value_dim": 2, "output_shape": [3, 2]},
             QUERY,
             {"value": VALUE, "return_attention_scores": True},
-            {**SCORES, **BIAS},
+            SCORES,
         ),
         (
             {"num_heads": 2, "key_dim": 3, "sliding_window": 2, "output_shape": 5},
             QUERY,
             {"value": VALUE, "use_causal_mask": True},
-            BIAS,
         ),
         (
             {"num_heads": 2, "key_dim": 3, "use_bias": False},
@@ -119,16 +116,16 @@ CASES = {
             {"value": GRID + 1, "return_attention_scores": True},
             SCORES,
         ),
-        ({"num_heads": 3, "key_dim": 2}, GRID, {"value": GRID[:, :2] + 1}, BIAS),
+        ({"num_heads": 3, "key_dim": 2}, GRID, {"value": GRID[:, :2] + 1}),
         (
             {"num_heads": 2, "key_dim": 3, "dropout": 0.5, "seed": 3},
             QUERY,
             {"value": VALUE, "return_attention_scores": True},
-            {**RANDOM, **SCORES, **BIAS},
+            {**RANDOM, **SCORES},
         ),
     ],
     "GroupQueryAttention": [
-        ({**GROUPS, "num_key_value_heads": 2}, QUERY, {"value": VALUE}, BIAS),
+        ({**GROUPS, "num_key_value_heads": 2}, QUERY, {"value": VALUE}),
         (
             {**GROUPS, "num_key_value_heads": 1, "use_bias": False, "use_gate": True},
             QUERY,
@@ -139,7 +136,7 @@ CASES = {
             {**GROUPS, "num_key_value_heads": 4, "sliding_window": 2, **HEADS_OPTIONS},
             QUERY,
             {"value": VALUE, "use_causal_mask": True, "attention_mask": PAIRS[:, ::-1]},
-            {**MASKS, **BIAS},
+            MASKS,
         ),
         (
             {**GROUPS, "num_key_value_heads": 2, "use_bias": False},
@@ -151,7 +148,7 @@ CASES = {
             {**GROUPS, "num_key_value_heads": 2, "dropout": 0.5, "seed": 3},
             QUERY,
             {"value": VALUE},
-            {**RANDOM, **BIAS},
+            RANDOM,
         ),
     ],
 }
