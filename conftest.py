@@ -3,6 +3,8 @@
 import os
 
 os.environ.setdefault("KERAS_BACKEND", "jax")  # read once, when Keras is first imported
+# XLA has crashed while reading a program that the other worker had just put into the cache.
+os.environ.setdefault("WEFT_CACHE_DIR", "off")
 
 import pytest
 

@@ -27,6 +27,15 @@ from tests.layers.registry import (
 )
 from weft import layers
 
+
+@pytest.fixture(scope="module", autouse=True)
+def compiled_quickly():
+    """Thousands of small programs run once each: compiling them takes most of the time."""
+    jax.config.update("jax_disable_most_optimizations", True)
+    yield
+    jax.config.update("jax_disable_most_optimizations", False)
+
+
 # What computes nothing by itself.
 WITHOUT_CASES = {"InputLayer", "InputSpec", "Layer", "Wrapper"}
 

@@ -118,6 +118,22 @@ def test_an_operation_of_the_user_s_own():
         model.get_config()
 
 
+def test_a_function_of_the_user_s_own():
+    factor = weft.Variable(2.0)
+
+    @weft.function
+    def scaled(a, by):
+        return a * factor * by, a.sum()
+
+    x = Input((4,))
+    y, total = scaled(x, by=3.0)
+    model = Model(x, [y, total])
+    assert y.shape == (None, 4) and total.shape == ()
+    close(model(X)[0], 6 * X)
+    factor.assign(1.0)
+    close(model(X)[0], 3 * X)
+
+
 def test_features_of_an_inner_layer_and_a_new_head():
     x = Input((4,))
     y = layers.Dense(5, name="feature", activation="relu")(x)

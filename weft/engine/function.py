@@ -18,10 +18,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from weft.engine import explain
+from weft.engine.errors import SymbolError
 from weft.engine.graph import Graph, evaluate, graph_instr
 from weft.engine.nest import in_order
 from weft.engine.program import call_into, calls_python, donatable, separate, settle_all
 from weft.engine.spec import Spec, spec_of
+from weft.engine.symbolic import KerasTensor, call_symbolically, holds_symbol, used_as_value
 from weft.engine.tensor import ArrayLike, Tensor, as_tensor
 from weft.engine.trace import SymbolicTrace, emit, flush, isolated, settle, state
 from weft.engine.variable import Variable, set_value, trainable_version
@@ -277,6 +279,8 @@ class Function:
                 )
                 parts.append(tensor.spec)
                 dynamic.append(True)
+            elif kind is KerasTensor:
+                raise used_as_value(leaf)
             else:
                 parts.append((kind, leaf))
                 dynamic.append(False)
@@ -295,7 +299,12 @@ class Function:
         return program, leaves, dynamic
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        program, leaves, dynamic = self._find(args, kwargs)
+        try:
+            program, leaves, dynamic = self._find(args, kwargs)
+        except SymbolError:
+            if not (holds_symbol(args) or holds_symbol(kwargs)):
+                raise
+            return call_symbolically(self, args, kwargs)
         tensors = [leaf for leaf, d in zip(leaves, dynamic, strict=True) if d]
         trace = state.trace
         if not trace.lazy or state.tapes or state.eager:

@@ -23,6 +23,7 @@ from weft.engine.trace import SymbolicTrace, isolated, state
 __all__ = [
     "Call", "KerasTensor", "Node", "attach", "call_symbolically", "function_named",
     "holds_symbol", "infer", "public_functions", "publish", "symbols_in", "tracked",
+    "used_as_value",
 ]  # fmt: skip
 
 # Sizes that stand for an unknown dimension, one at a time: an output dimension that differs
