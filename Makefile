@@ -21,7 +21,7 @@ demo: $(VENV)/.demo  ## train the handwritten digits three ways, under a minute
 
 test: $(VENV)/.test  ## run every test, and the examples in the docstrings
 	@echo "weft: running the tests in $(WORKERS) processes"
-	@KERAS_BACKEND=jax $(PY) -m pytest -n $(WORKERS) $(ARGS)
+	@KERAS_BACKEND=jax $(PY) -m pytest -n $(WORKERS) --dist loadgroup $(ARGS)
 
 lint: $(VENV)/.test  ## check style with ruff
 	@echo "weft: checking style (ruff)"

@@ -55,8 +55,14 @@ LATER = {
 }  # fmt: skip
 
 
+def one(case, *more):
+    """A test's parameters; a case's tests run in one worker, where they share what was compiled."""
+    ident = "-".join(map(repr, (case, *more)))
+    return pytest.param(case, *more, id=ident, marks=pytest.mark.xdist_group(repr(case)))
+
+
 def each(cases):
-    return pytest.mark.parametrize("case", cases, ids=repr)
+    return pytest.mark.parametrize("case", [one(case) for case in cases])
 
 
 AGAINST_KERAS = [case for case in ALL if case.flags.get("keras", True)]
@@ -64,8 +70,7 @@ every_case = each(ALL)
 every_keras_case = each(AGAINST_KERAS)
 every_keras_run = pytest.mark.parametrize(
     ("case", "training"),
-    [(c, t) for c in AGAINST_KERAS for t in ([False, True] if c.takes_training else [False])],
-    ids=repr,
+    [one(c, t) for c in AGAINST_KERAS for t in ([False, True] if c.takes_training else [False])],
 )
 
 
