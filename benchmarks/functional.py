@@ -127,7 +127,7 @@ def main(argv: list[str] | None = None) -> None:
         model = resnet50()
         built.append(time.perf_counter() - begin)
         begin = time.perf_counter()
-        model.summary(print_fn=lambda text: None) if hasattr(model, "summary") else None
+        model.summary(print_fn=lambda text: None)
         summed.append(time.perf_counter() - begin)
     models = chains()
     calls = call_us(models, args.repeats)

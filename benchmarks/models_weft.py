@@ -19,14 +19,6 @@ from benchmarks.cases import (
 
 layers = weft.layers
 
-# Layers that a model needs and that may not be in this weft yet.
-NEEDS = {"lstm": ("LSTM",), "transformer": ("MultiHeadAttention",)}
-
-
-def missing_layers(name: str) -> list[str]:
-    """Names of the layers that model ``name`` needs and this weft does not have."""
-    return [need for need in NEEDS.get(name, ()) if not hasattr(layers, need)]
-
 
 def mlp(*hidden: int):
     dense = [layers.Dense(units, activation="relu") for units in hidden]

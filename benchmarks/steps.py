@@ -48,14 +48,11 @@ def steps_per_round(case: Case, run: HandWritten, seconds: float) -> int:
 def weft_ways(name: str, case: Case, x, y, batches) -> dict[str, Callable[[], object]]:
     """weft's two ways, warmed up, or none (with the reason printed)."""
     reason = weft_missing()
-    if reason is None:
-        from benchmarks import models_weft
-
-        absent = models_weft.missing_layers(name)
-        reason = f"layers not there yet: {', '.join(absent)}" if absent else None
     if reason is not None:
         print(f"  weft skipped: {reason}")
         return {}
+    from benchmarks import models_weft
+
     fit = models_weft.Fit(models_weft.MODELS[name]())
     loop = models_weft.PlainLoop(models_weft.MODELS[name]())
     fit.loop(x[: 3 * case.batch], y[: 3 * case.batch], case.batch)
