@@ -1,10 +1,9 @@
 """What every test and doctest runs under; at the root, so that weft's own doctests have it too."""
 
+import gc
 import os
 
 os.environ.setdefault("KERAS_BACKEND", "jax")  # read once, when Keras is first imported
-# XLA has crashed while reading a program that the other worker had just put into the cache.
-os.environ.setdefault("WEFT_CACHE_DIR", "off")
 
 import jax
 import pytest
@@ -16,6 +15,29 @@ from weft.engine.program import programs
 # Folders whose tests run thousands of small programs once each, to compare their values: without
 # XLA's optimisations these take half the time. All others are compiled as a user's are.
 VALUES = {"initializers", "layers", "losses", "metrics", "ops", "optimizers"}
+
+
+def mappings():
+    """How many memory mappings this process has; the kernel allows 65,530."""
+    try:
+        with open("/proc/self/maps", "rb") as lines:
+            return sum(1 for _ in lines)
+    except OSError:
+        return 0
+
+
+@pytest.fixture(autouse=True)
+def few_programs():
+    """Forget programs before there are too many: each takes several mappings, and XLA crashes
+    where the kernel gives it no more."""
+    few_programs.tests += 1
+    if few_programs.tests % 25 == 0 and mappings() > 20_000:
+        programs.kept.clear()
+        jax.clear_caches()
+        gc.collect()
+
+
+few_programs.tests = 0
 
 
 @pytest.fixture(autouse=True)
