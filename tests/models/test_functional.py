@@ -96,6 +96,17 @@ def test_operations_on_symbols_are_nodes():
     assert isinstance(y.shape, tuple) and ops.shape(x) == (None, 4) and x.ndim == 2
 
 
+def test_a_symbol_has_a_tensor_s_methods():
+    x = Input((4,))
+    made = [x.reshape(-1, 2), x.reshape((2, -1)), x.sum(axis=-1, keepdims=True), x.astype("int32")]
+    out = Model(x, [*made, x.mean(), x.max(axis=0)])(X)
+    expected = [X.reshape(-1, 2), X.reshape(2, -1), X.sum(-1, keepdims=True), X.astype("int32")]
+    for got, wanted in zip(out, [*expected, X.mean(), X.max(0)]):
+        close(got, wanted)
+    assert x.size is None and x.shape.num_elements() is None and not x.shape.is_fully_defined()
+    assert Input((4,), batch_size=2).size == 8 and X.shape == weft.ops.ones((6, 4)).shape
+
+
 def test_tensorflow_s_spelling_on_symbols():
     from weft import tf
 
@@ -405,6 +416,25 @@ def test_operations_are_written_under_keras_s_names():
         if "." not in name and _camel(name) in theirs:
             found = next((m for m, held in _MODULES.items() if name in held), "numpy")
             assert found == theirs[_camel(name)], name
+
+
+def test_keras_2_s_config_is_read():
+    config = {
+        "name": "old",
+        "layers": [
+            {"class_name": "InputLayer", "name": "a", "inbound_nodes": [],
+             "config": {"batch_input_shape": [None, 4], "dtype": "float32", "name": "a"}},
+            {"class_name": "Dense", "name": "d", "config": {"name": "d", "units": 4},
+             "inbound_nodes": [[["a", 0, 0, {}]], [["d", 0, 0, {}]]]},
+            {"class_name": "Add", "name": "s", "config": {"name": "s"},
+             "inbound_nodes": [[["d", 1, 0, {}], ["a", 0, 0, {}]]]},
+        ],
+        "input_layers": [["a", 0, 0]],
+        "output_layers": [["s", 0, 0]],
+    }  # fmt: skip
+    model = Model.from_config(config)
+    dense = model.get_layer("d")
+    close(model(X)[0], by_hand(X, dense, dense) + X)
 
 
 def test_to_json():

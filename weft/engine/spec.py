@@ -17,7 +17,10 @@ __all__ = ["Shape", "Spec", "as_dtype", "spec", "spec_of"]
 
 
 class Shape(tuple[int, ...]):
-    """A static shape: a tuple of ints that also answers TensorFlow's `TensorShape` questions."""
+    """A static shape: a tuple of ints that also answers TensorFlow's `TensorShape` questions.
+
+    In the shape of a symbolic tensor None is an unknown dimension.
+    """
 
     __slots__ = ()
 
@@ -33,12 +36,12 @@ class Shape(tuple[int, ...]):
     ndims = rank
 
     def num_elements(self) -> int:
-        """The product of the dimensions."""
-        return math.prod(self)
+        """The product of the dimensions; None if one is unknown."""
+        return math.prod(self) if None not in self else None  # type: ignore[return-value]
 
     def is_fully_defined(self) -> bool:
-        """Always true: a weft tensor has no unknown dimension."""
-        return True
+        """Whether every dimension is known."""
+        return None not in self
 
 
 class Spec:

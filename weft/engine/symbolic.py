@@ -260,6 +260,13 @@ def attach(operators: dict[str, Callable[..., Any]]) -> None:
         setattr(KerasTensor, name, property(method) if name == "T" else method)
         if name in _REFLECTED:
             setattr(KerasTensor, f"__r{name[2:]}", _operator(function, reflected=True))
+    reshape = function_named("reshape")
+
+    def reshaped(self: KerasTensor, *shape: Any) -> Any:
+        sizes = shape[0] if len(shape) == 1 and isinstance(shape[0], list | tuple) else shape
+        return call_symbolically(reshape, (self, tuple(sizes)), {})
+
+    KerasTensor.reshape = reshaped  # type: ignore[attr-defined]
 
 
 _REFLECTED = frozenset(
@@ -271,9 +278,9 @@ _REFLECTED = frozenset(
 
 
 def _operator(function: Callable[..., Any], reflected: bool = False) -> Callable[..., Any]:
-    def method(self: Any, *others: Any) -> Any:
+    def method(self: Any, *others: Any, **options: Any) -> Any:
         operands = (*others, self) if reflected else (self, *others)
-        return call_symbolically(function, operands, {})
+        return call_symbolically(function, operands, options)
 
     return method
 
@@ -305,6 +312,7 @@ _methods: dict[str, Any] = {
     "__len__": _length,
     "__hash__": object.__hash__,
     "__pos__": lambda self: self,
+    "size": property(lambda self: self.shape.num_elements()),
     "__str__": KerasTensor.__repr__,
     "__format__": lambda self, form: repr(self),
 }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from weft.engine import nest
 from weft.engine.symbolic import KerasTensor, Node, infer
@@ -19,16 +19,23 @@ class Described:
 
     name: str
     built: bool
+    input_spec: Any
+    compute_dtype: Any
     _nodes: list[Node]
+
+    if TYPE_CHECKING:
+
+        def _begin_building(self, args: Any, kwargs: Any) -> None: ...
+        def _clear_losses(self) -> None: ...
+        def __call__(self, *args: Any, **kwargs: Any) -> Any: ...
 
     def _call_symbolically(self, args: Any, kwargs: Any) -> Any:
         """Note a call on symbolic tensors as a node, and give its symbolic outputs."""
-        if self.input_spec is not None:  # type: ignore[attr-defined]
-            spec = self.input_spec  # type: ignore[attr-defined]
-            input_spec.check(spec, args[0] if args else kwargs, self.name)
+        if self.input_spec is not None:
+            input_spec.check(self.input_spec, args[0] if args else kwargs, self.name)
         with undoing():
             if not self.built:
-                self._begin_building(args, kwargs)  # type: ignore[attr-defined]
+                self._begin_building(args, kwargs)
             made = self.compute_output_spec(*args, **kwargs)
         node = Node(self, args, kwargs, made)
         self._nodes.append(node)
@@ -46,19 +53,19 @@ class Described:
         """
         if not self.built:
             with undoing(dry=True):
-                self._begin_building(args, kwargs)  # type: ignore[attr-defined]
+                self._begin_building(args, kwargs)
                 return self.compute_output_spec(*args, **kwargs)
         if type(self).compute_output_shape is not Described.compute_output_shape:
             # The class says it; its `call` may do what only works on values.
             taken = len(inspect.signature(self.compute_output_shape).parameters)
             shapes = [nest.mapped(_shape_of, a) for a in args]
             made = self.compute_output_shape(*shapes[:taken])
-            dtype = self.compute_dtype  # type: ignore[attr-defined]
+            dtype = self.compute_dtype
             return with_shapes(made, lambda shape: KerasTensor(shape, dtype))
         try:
-            return infer(self, args, kwargs)  # type: ignore[arg-type]
+            return infer(self, args, kwargs)
         finally:
-            self._clear_losses()  # type: ignore[attr-defined]
+            self._clear_losses()
 
     def compute_output_shape(self, *input_shapes: Any, **named: Any) -> Any:
         """The shape of the output for inputs of these shapes.
@@ -71,7 +78,7 @@ class Described:
         Raises:
             ShapeError: the layer does not take such inputs.
         """
-        dtype = self.compute_dtype  # type: ignore[attr-defined]
+        dtype = self.compute_dtype
 
         def symbols(shapes: Any) -> Any:
             return with_shapes(shapes, lambda shape: KerasTensor(shape, dtype))
@@ -96,8 +103,7 @@ class Described:
     def input(self) -> Any:
         """The symbolic inputs of the layer's first call in a functional model."""
         node = self._first_node("input")
-        given = node.args[0] if node.args else node.kwargs
-        return given
+        return node.args[0] if node.args else node.kwargs
 
     @computed
     def output(self) -> Any:

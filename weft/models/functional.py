@@ -33,15 +33,12 @@ class FunctionalPart(Layer):
     def _describe(self, inputs: Any, outputs: Any) -> None:
         """Take the graph between these symbolic tensors for the model's forward pass."""
         graph = LayerGraph(self.name, inputs, outputs)
-        self._take_graph(graph)
+        object.__setattr__(self, "_graph", graph)
+        object.__setattr__(self, "_extras", [])
         self._graph_layers = graph.layers
         # Each input is cast to the dtype that it was declared with.
         self.autocast = False
         self.built = True
-
-    def _take_graph(self, graph: LayerGraph) -> None:
-        object.__setattr__(self, "_graph", graph)
-        object.__setattr__(self, "_extras", [])
 
     def get_layer(self, name: str | None = None, index: int | None = None) -> Any:
         """A layer by its name or its position among `layers`.
@@ -132,13 +129,13 @@ class FunctionalPart(Layer):
     def _values(self, graph: LayerGraph, given: Any) -> list[Any]:
         """The values of the graph's inputs, in order, found in what the model was called on."""
         symbols = graph.input_symbols
-        flat = self._aligned(graph, graph.inputs, given)
+        flat = self._aligned(graph.inputs, given)
         return [
             self._fitted(symbol, layer, value)
             for symbol, layer, value in zip(symbols, graph.input_layers, flat, strict=True)
         ]
 
-    def _aligned(self, graph: LayerGraph, wanted: Any, given: Any) -> list[Any]:
+    def _aligned(self, wanted: Any, given: Any) -> list[Any]:
         if isinstance(given, dict):
             keys = wanted if isinstance(wanted, dict) else self.input_names
             missing = [k for k in keys if k not in given]
@@ -150,7 +147,7 @@ class FunctionalPart(Layer):
             given = [given[k] for k in keys]
             if isinstance(wanted, dict):
                 parts = [
-                    self._aligned(graph, w, g) if isinstance(w, dict | list | tuple) else [g]
+                    self._aligned(w, g) if isinstance(w, dict | list | tuple) else [g]
                     for w, g in zip(wanted.values(), given, strict=True)
                 ]
                 return [leaf for part in parts for leaf in part]

@@ -100,7 +100,7 @@ class Model(Trainer, FunctionalPart):
         self.__dict__["_built_with"] = nest.mapped(_symbol_like, (args, kwargs))
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        if not state.tapes and state.trace.lazy and calls.stack == []:
+        if not state.tapes and state.trace.lazy and not calls.stack:
             # A loop of inference over a plain list: the last call's work is run, not piled up.
             state.trace.boundary(self)
         return super().__call__(*args, **kwargs)

@@ -339,7 +339,7 @@ attach(
         "__neg__": negative, "__abs__": absolute, "__invert__": bitwise_not,
         "__eq__": equal, "__ne__": not_equal, "__lt__": less, "__le__": less_equal,
         "__gt__": greater, "__ge__": greater_equal, "__getitem__": get_item,
-        "sum": sum, "mean": mean, "max": max, "min": min, "astype": cast, "reshape": reshape,
+        "sum": sum, "mean": mean, "max": max, "min": min, "astype": cast,
         "squeeze": squeeze, "T": transpose,
     }
 )  # fmt: skip
