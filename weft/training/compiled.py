@@ -9,9 +9,10 @@ import numpy as np
 
 from weft import losses as losses_module
 from weft import metrics as metrics_module
-from weft.engine import Tensor, as_tensor
+from weft.engine import ArrayLike, ShapeError, Tensor, Variable, as_tensor, nest
 from weft.losses import Loss
 from weft.metrics import Mean, Metric
+from weft.optimizers.schedules import LearningRateSchedule
 
 __all__ = ["CompiledLoss", "CompiledMetrics"]
 
@@ -68,11 +69,27 @@ def matched(what: str, given: Any, outputs: dict[Any, Any], *, spread: bool) -> 
 class CompiledLoss:
     """The losses of `compile`: called on targets and outputs, it gives their weighted sum.
 
-    With several outputs, each one's loss is averaged in a metric `<output>_loss`.
+    With several outputs, each one's loss is averaged in a metric `<output>_loss`, unweighted.
+
+    Args:
+        loss: what `compile` takes.
+        weights: None, or by output a number, a scalar variable, a schedule, or a callable without
+            arguments. `weights` holds them in this structure, numbers as variables, so that each
+            can be assigned while training goes on.
+        names: of the outputs, for a model that returns a list.
+        step: gives what schedules are functions of.
     """
 
-    def __init__(self, loss: Any, weights: Any = None, names: Any = None) -> None:
-        self.given, self.weights, self.names = loss, weights, names
+    def __init__(
+        self,
+        loss: Any,
+        weights: Any = None,
+        names: Any = None,
+        step: Callable[[], Any] | None = None,
+    ) -> None:
+        self.given, self.names = loss, names
+        self.weights = nest.mapped(_loss_weight, weights)
+        self._step = step
         self.trackers: dict[Any, Mean] = {}
         self._losses: dict[Any, Loss | None] | None = None
         self._shapes: dict[Any, tuple[int, ...]] = {}
@@ -138,12 +155,32 @@ class CompiledLoss:
             if name in self.trackers:
                 self.trackers[name].update_state(value, sample_weight=_rows(outputs[name]))
             weight = self._weights[name]
+            if isinstance(weight, LearningRateSchedule):
+                weight = weight(self._step() if self._step else 0)
+            elif callable(weight) and not isinstance(weight, ArrayLike):
+                weight = weight()
             if weight is not None:
                 value = value * weight
             total = value if total is None else total + value
         if total is None:
             raise ValueError("no loss to compute: compile the model with a loss.")
         return total
+
+
+def _loss_weight(given: Any) -> Any:
+    """A loss's weight as something that can change; numbers become variables."""
+    if given is None or isinstance(given, ArrayLike) or callable(given):
+        if isinstance(given, ArrayLike) and tuple(given.shape) != ():
+            raise ShapeError(f"a loss weight is a scalar, got shape {tuple(given.shape)}.")
+        return given
+    if isinstance(given, bool) or not isinstance(given, int | float | np.number | np.ndarray):
+        raise TypeError(
+            "loss_weights holds numbers, variables, schedules or callables without arguments, got "
+            f"{given!r}."
+        )
+    if np.ndim(given) or not np.isfinite(given):
+        raise ValueError(f"a loss weight is a finite scalar, got {given!r}.")
+    return Variable(np.float32(given), trainable=False, name="loss_weight")
 
 
 def _rows(output: Any) -> int:

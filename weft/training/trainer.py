@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
-from inspect import isroutine
+from inspect import isroutine, signature
 from typing import Any
 
 import jax
@@ -38,10 +38,20 @@ class _Compiled:
         self, optimizer: Any, loss: Any, loss_weights: Any, metrics: Any, weighted: Any, names: Any
     ):
         self.optimizer = optimizers.get(optimizer) if optimizer is not None else None
-        self.loss = CompiledLoss(loss, loss_weights, names)
+        self.loss = CompiledLoss(loss, loss_weights, names, self._steps)
         self.has_loss = loss is not None  # or one was added by a layer
         self.metrics = CompiledMetrics(metrics, weighted, names)
         self.loss_tracker = Mean(name="loss")
+
+    def _steps(self) -> Any:
+        return 0 if self.optimizer is None else self.optimizer.iterations
+
+
+def _is_metric(given: Any) -> bool:
+    """Whether what stands for a loss weight is a metric: a weight's callable takes nothing."""
+    if isroutine(given):
+        return any(p.default is p.empty for p in signature(given).parameters.values())
+    return isinstance(given, str | Metric)
 
 
 class _Steps:
@@ -104,8 +114,11 @@ class Trainer:
             optimizer: a name, an Optimizer or an Optax transformation.
             loss: a name, Loss or function `(y_true, y_pred)`; with several outputs a dict by name
                 or a list.
-            loss_weights: numbers in the same structure. Metrics in their place, by position, are
-                taken for metrics: so Keras 2's order works.
+            loss_weights: in the same structure, numbers, variables, schedules (of the optimizer's
+                `iterations`) or callables without arguments (asked while the step is traced, so
+                they return tensors). Numbers become variables, `compiled_loss.weights`: a callback
+                that assigns one changes the weight, and nothing is compiled again. Metrics in
+                their place, by position, are taken for metrics: so Keras 2's order works.
             metrics, weighted_metrics: names, metrics or functions; likewise. The weighted ones get
                 the sample weights.
             run_eagerly: run the step's Python at every step (values can be asked for and printed).
@@ -119,7 +132,7 @@ class Trainer:
             raise ValueError(
                 f"steps_per_execution={steps_per_execution}: only 1 is supported so far."
             )
-        if any(isinstance(m, str | Metric) or isroutine(m) for m in jax.tree.leaves(loss_weights)):
+        if any(map(_is_metric, jax.tree.leaves(loss_weights))):
             loss_weights, metrics = metrics, loss_weights
         names = self._names_of_outputs()  # type: ignore[attr-defined]
         compiled = _Compiled(optimizer, loss, loss_weights, metrics, weighted_metrics, names)
@@ -150,7 +163,10 @@ class Trainer:
     @property
     def compiled_loss(self) -> Callable[..., Any]:
         """Keras 2's way to the loss: `compiled_loss(y, y_pred, sample_weight=None,
-        regularization_losses=None)` gives the total and updates the `loss` metric."""
+        regularization_losses=None)` gives the total and updates the `loss` metric.
+
+        Its attribute `weights` holds the `loss_weights`, numbers as variables to assign to.
+        """
         compiled = self._need_compiled("compiled_loss")
 
         def loss(
@@ -163,6 +179,7 @@ class Trainer:
             compiled.loss_tracker.update_state(total, sample_weight=rows[0] if rows else 1)
             return total
 
+        loss.weights = compiled.loss.weights  # type: ignore[attr-defined]
         return loss
 
     @property
@@ -247,10 +264,11 @@ class Trainer:
                     f"the loss to minimise has shape {tuple(loss.shape)}; it must be a scalar. "
                     "Reduce it in compute_loss (weft.ops.mean)."
                 )
+            scaled = loss if self.optimizer is None else self.optimizer.scale_loss(loss)
         self._track_loss(loss, x)
         variables = self.trainable_variables  # type: ignore[attr-defined]
         if variables:
-            gradients = tape.gradient(loss, variables)
+            gradients = tape.gradient(scaled, variables)
             self._need_optimizer().apply_gradients(zip(gradients, variables, strict=True))
         else:
             warnings.warn(
@@ -383,6 +401,8 @@ class Trainer:
                 callback_list.on_epoch_end(epoch, logs)
                 if self.stop_training:
                     break
+            if self.optimizer is not None:
+                self.optimizer.finalize_variable_values(self.trainable_variables)  # type: ignore[attr-defined]
             callback_list.on_train_end(logs)
         finally:
             callback_list.close()
