@@ -10,6 +10,16 @@ import pytest
 import weft
 from weft import optimizers
 
+
+def around(make):
+    """An optimizer made of another: what is asked for is for the one inside."""
+
+    def outer(name=None, **further):
+        return make(optimizers.Adam(0.1, name=name and f"{name}_inside", **further), name=name)
+
+    return outer
+
+
 # Each is listed with every way of being made that changes its mathematics or its slots.
 REGISTRY = {
     "sgd": lambda **k: optimizers.SGD(0.1, **k),
@@ -21,6 +31,41 @@ REGISTRY = {
     "adam amsgrad": lambda **k: optimizers.Adam(0.1, amsgrad=True, **k),
     "adamw": lambda **k: optimizers.AdamW(0.1, **k),
     "adam schedule": lambda **k: optimizers.Adam(optimizers.schedules.CosineDecay(0.2, 60), **k),
+    "adadelta": lambda **k: optimizers.Adadelta(1.0, rho=0.8, epsilon=0.1, **k),
+    "adafactor": lambda **k: optimizers.Adafactor(0.5, **k),
+    "adafactor free": lambda **k: optimizers.Adafactor(
+        0.1, beta_2_decay=-0.5, clip_threshold=2.0, relative_step=False, **k
+    ),
+    "adagrad": lambda **k: optimizers.Adagrad(1.0, **k),
+    "adamax": lambda **k: optimizers.Adamax(0.2, **k),
+    "ftrl": lambda **k: optimizers.Ftrl(1.0, **k),
+    "ftrl all": lambda **k: optimizers.Ftrl(
+        1.0,
+        learning_rate_power=-0.4,
+        l1_regularization_strength=0.01,
+        l2_regularization_strength=0.01,
+        l2_shrinkage_regularization_strength=0.01,
+        beta=0.1,
+        **k,
+    ),
+    "lamb": lambda **k: optimizers.Lamb(0.1, **k),
+    "lion": lambda **k: optimizers.Lion(0.1, **k),
+    "muon": lambda **k: optimizers.Muon(0.3, adam_weight_decay=None, **k),
+    "muon all": lambda **k: optimizers.Muon(
+        0.1, adam_weight_decay=None, nesterov=False, rms_rate=None, adam_lr_ratio=2.0, **k
+    ),
+    "muon by adam": lambda **k: optimizers.Muon(
+        0.1, adam_weight_decay=None, exclude_layers=["kernel"], **k
+    ),
+    "nadam": lambda **k: optimizers.Nadam(0.1, **k),
+    "schedule_free": lambda **k: optimizers.ScheduleFreeAdamW(0.3, **k),
+    "schedule_free warmup": lambda **k: optimizers.ScheduleFreeAdamW(0.3, warmup_steps=3, **k),
+    "loss_scale": around(optimizers.LossScaleOptimizer),
+    "multi": around(
+        lambda inside, **k: optimizers.MultiOptimizer(
+            optimizers.OptimizerMap(inside, {"bias": optimizers.SGD(0.1, name="other")}), **k
+        )
+    ),
     "optax": lambda **k: optimizers.OptaxOptimizer(optax.adam(0.1), **k),
     "optax scaled": lambda **k: optimizers.OptaxOptimizer(
         optax.scale_by_adam(), learning_rate=0.1, **k
@@ -28,6 +73,8 @@ REGISTRY = {
 }
 WITH_CONFIG = [name for name in REGISTRY if not name.startswith("optax")]
 WRAPPED = {"weight_decay": 0.1, "clipnorm": 0.5, "use_ema": True, "ema_momentum": 0.5}
+
+ONE_OF_EACH = {name: make for name, make in REGISTRY.items() if " " not in name}
 
 every = pytest.mark.parametrize("make", REGISTRY.values(), ids=REGISTRY)
 error = weft.op(lambda k, b: ((k.sum(1) - b - 1) ** 2).mean(), name="loss")
@@ -43,7 +90,8 @@ def variables(dtype="float32"):
 def step(optimizer, held):
     with weft.GradientTape() as tape:
         loss = error(*held)
-    optimizer.apply_gradients(zip(tape.gradient(loss, held), held))
+        scaled = optimizer.scale_loss(loss)
+    optimizer.apply_gradients(zip(tape.gradient(scaled, held), held))
     return loss
 
 
@@ -101,6 +149,32 @@ def test_loop_and_function_are_the_same(make, further):
     assert [v.path for v in one.variables] == [v.path for v in other.variables]
 
 
+@pytest.mark.parametrize("make", ONE_OF_EACH.values(), ids=ONE_OF_EACH)
+def test_fit_is_the_loop(make):
+    x = np.linspace(-1, 1, 24, dtype="float32").reshape(8, 3)
+    y = np.stack([x.sum(1), x[:, 0]], 1)
+    shared = {"clipnorm": 0.5, "use_ema": True, "ema_momentum": 0.5, "ema_overwrite_frequency": 2}
+
+    def made():
+        weft.random.set_seed(1)
+        model = weft.Sequential([weft.Input((3,)), weft.layers.Dense(2)])
+        return model, make(name="o", **shared)
+
+    model, optimizer = made()
+    model.compile(optimizer, "mse")
+    model.fit(x, y, batch_size=4, epochs=2, shuffle=False, verbose=0)
+    twin, other = made()
+    for _ in range(2):
+        for k in (0, 4):
+            with weft.GradientTape() as tape:
+                loss = ((twin(x[k : k + 4], training=True) - y[k : k + 4]) ** 2).mean()
+                loss = other.scale_loss(loss)
+            grads = tape.gradient(loss, twin.trainable_variables)
+            other.apply_gradients(zip(grads, twin.trainable_variables))
+    assert_equal(model.weights, twin.weights, 1e-6)
+    assert_equal(optimizer.variables, other.variables, 1e-6)
+
+
 @every
 def test_eager_is_the_same(make):
     lazy, eager = variables(), variables()
@@ -118,6 +192,8 @@ def test_eager_is_the_same(make):
 def test_an_update_is_one_node(make):
     held = variables()
     optimizer = make(clipnorm=1.0, use_ema=True)
+    if optimizer.rule is None:
+        return  # it leaves updates to others
     run = weft.function(lambda a, b: optimizer.apply_gradients([(a, held[0]), (b, held[1])]))
     run(np.ones((2, 3), "float32"), np.ones(2, "float32"))
     names = [name for program in run.programs for name in program.graph.op_names()]
@@ -128,7 +204,9 @@ def test_an_update_is_one_node(make):
 @every
 def test_zero_gradient_moves_nothing_at_first(make):
     held = variables()
-    optimizer = make(**({"weight_decay": 0.0} if optimizers.AdamW is type(make()) else {}))
+    optimizer = make(weight_decay=0.0)
+    if isinstance(optimizer, optimizers.Ftrl):
+        return  # its first update forgets where it began: test_ftrl_without_gradients
     optimizer.apply_gradients([(np.zeros(v.shape, "float32"), v) for v in held])
     assert_equal(held, variables())
 
@@ -138,10 +216,14 @@ def test_zero_gradient_moves_nothing_at_first(make):
 def test_narrow_variables_keep_their_dtype(make, dtype):
     wide, narrow = variables(), variables(dtype)
     one, other = make(), make()
-    grads = [np.full(v.shape, 0.5, "float32") for v in wide]
+    scale = float(one.scale_loss(weft.convert_to_tensor(0.5)))
+    grads = [np.full(v.shape, scale, "float32") for v in wide]
+    specs = []
     for _ in range(3):
         one.apply_gradients(zip(grads, wide))
         other.apply_gradients(zip(grads, narrow))
+        specs.append([(v.path, v.shape, v.dtype) for v in other.variables])
+    assert specs[0] == specs[1] == specs[2]
     assert {v.dtype for v in narrow} == {dtype}
     assert_equal(wide, narrow, {"bfloat16": 3e-2, "float16": 4e-3}[dtype])
 
@@ -237,8 +319,9 @@ def test_memory_of_the_old_values_is_given_back(make):
     held = variables()
     optimizer = make()
     step(optimizer, held)
-    old = [v._tensor.array() for v in (*held, *optimizer.variables)]
-    changing = [v for v in (*held, *optimizer.variables) if not v.path.endswith("learning_rate")]
+    everything = [*held, *optimizer.variables]
+    old = [v._tensor.array() for v in everything]
     step(optimizer, held)
-    gone = sum(array.is_deleted() for array in old)
-    assert gone == len(changing)
+    replaced = [a for a, v in zip(old, everything) if v._tensor.array() is not a]
+    assert len(replaced) > len(held)
+    assert all(array.is_deleted() for array in replaced)

@@ -8,11 +8,11 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from weft.engine.custom_objects import custom_object, get_registered_name
+from weft.engine.custom_objects import custom_object, custom_object_scope, get_registered_name
 
 __all__ = [
-    "Registry", "auto_name", "clear_names", "looked_up", "near", "number", "numbering",
-    "set_numbering", "snake_case", "unknown",
+    "Registry", "auto_name", "clear_names", "function_config", "looked_up", "near", "number",
+    "numbering", "set_numbering", "snake_case", "unknown",
 ]  # fmt: skip
 
 
@@ -87,9 +87,16 @@ class Registry:
     ) -> None:
         self.kind = kind
         self.module = module
-        self.members = tuple(members)
-        self.by_name: dict[str, type] = dict(aliases or {})
-        for member in self.members:
+        self.members: tuple[type, ...] = ()
+        self.by_name: dict[str, Any] = {}
+        self.add(members, aliases)
+
+    def add(self, members: Iterable[type], aliases: Mapping[str, type] | None = None) -> None:
+        """Take in further classes and names."""
+        members = tuple(members)
+        self.members += members
+        self.by_name.update(aliases or {})
+        for member in members:
             self.by_name[member.__name__] = self.by_name[snake_case(member.__name__)] = member
 
     def get(self, identifier: Any) -> Any:
@@ -100,9 +107,7 @@ class Registry:
         """
         if identifier is None:
             return None
-        if isinstance(identifier, str):
-            return self.find(identifier)()
-        if isinstance(identifier, dict):
+        if isinstance(identifier, str | dict):
             return self.deserialize(identifier)
         if isinstance(identifier, type):
             return identifier()
@@ -120,9 +125,15 @@ class Registry:
         return found
 
     def serialize(self, thing: Any) -> Any:
-        """The config that `deserialize` makes an equal object from."""
-        if thing is None or not hasattr(thing, "get_config"):
-            return getattr(thing, "__name__", None)
+        """The config that `deserialize` makes an equal object from, or finds a function by.
+
+        Raises:
+            TypeError: it has neither `get_config` nor a name.
+        """
+        if thing is None:
+            return None
+        if not hasattr(thing, "get_config"):
+            return function_config(self.kind, thing)
         made = type(thing)
         own = made in self.members
         return {
@@ -148,9 +159,31 @@ class Registry:
                 f"a config of a {self.kind} is a dict with 'class_name' and 'config', got "
                 f"{config!r}."
             )
+        if config["class_name"] == "function":
+            return self.find(config["config"], custom_objects)
         made = custom_object(config.get("registered_name") or "", custom_objects)
         made = made or self.find(config["class_name"], custom_objects)
-        return made.from_config(config.get("config") or {})
+        with custom_object_scope(dict(custom_objects or {})):  # for what the config holds in turn
+            return made.from_config(config.get("config") or {})
+
+
+def function_config(kind: str, function: Any) -> dict[str, Any]:
+    """A function as Keras's files have it, to be found by its name.
+
+    Raises:
+        TypeError: it has none.
+    """
+    if not hasattr(function, "__name__"):
+        raise TypeError(
+            f"cannot write the {kind} {function!r} as a config: it has neither get_config nor a "
+            "name."
+        )
+    return {
+        "module": "builtins",
+        "class_name": "function",
+        "config": get_registered_name(function),
+        "registered_name": "function",
+    }
 
 
 def looked_up(owner: Any, what: str, get: Callable[[Any], Any], given: Any) -> Any:

@@ -7,6 +7,8 @@ import warnings
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+import numpy as np
+
 from weft.engine import (
     ArrayLike,
     GradientTape,
@@ -15,11 +17,10 @@ from weft.engine import (
     Variable,
     as_tensor,
     flush,
-    give_value,
 )
 from weft.engine.trace import record, state
 from weft.engine.variable import give_values
-from weft.optimizers import update
+from weft.optimizers import stepwise, update
 from weft.optimizers.checks import check_variables, constrained, described, named
 from weft.optimizers.state import OptimizerState
 
@@ -62,6 +63,10 @@ class Optimizer(OptimizerState):
         loss_scale_factor: what `scale_loss` multiplies by, and gradients are divided by.
         gradient_accumulation_steps: over how many steps gradients are averaged for one update.
         name: made up from the class's if absent.
+        centralize_gradients: whether gradients of matrices and convolutions are used less their
+            mean over each output's weights (Yong et al., 2020).
+        lr: Keras 2's name of `learning_rate`.
+        decay: Keras 2's: the learning rate is divided by 1 + decay·iterations.
 
     Raises:
         ValueError: a hyperparameter out of its range, several ways of clipping, a negative rate.
@@ -71,7 +76,7 @@ class Optimizer(OptimizerState):
     # -- what a subclass defines ----------------------------------------------------------
 
     def slot_names(self) -> tuple[tuple[str, ...], ...]:
-        """The names of the arrays, of a variable's shape and zero at first, kept for each.
+        """The names of the arrays kept for each variable; `first_value` says how each begins.
 
         They come in groups: `variables` lists a group after the other, and within a group one
         variable's slots after another's, as Keras's files do.
@@ -89,12 +94,32 @@ class Optimizer(OptimizerState):
     returns the new parameters and slots. float16 and bfloat16 come to it as float32.
     """
 
-    def update_step(self, gradient: Tensor, variable: Variable, learning_rate: Any) -> None:
-        """Assign to one variable and its slots, in place of a `rule`."""
-        raise NotImplementedError(
-            f"{type(self).__name__} has neither a `rule` nor an `update_step(self, gradient, "
-            "variable, learning_rate)`: define one of them."
+    def update_step(self, gradient: Any, variable: Variable, learning_rate: Any) -> None:
+        """Assign to one variable and its slots.
+
+        A subclass writes it in place of a `rule`, or, under an optimizer that has a rule, around
+        `super().update_step`, which goes by the rule for this one variable.
+        """
+        if self.rule is None:
+            raise NotImplementedError(
+                f"{type(self).__name__} has neither a `rule` nor an `update_step(self, gradient, "
+                "variable, learning_rate)`: define one of them."
+            )
+        slots, further = self._state_of([variable])
+        plan = update.plan(
+            self.rule, (*self.options(), *further), update.PLAIN, (False,), self._rule_in_own_dtypes
         )
+        operands = [self.iterations, learning_rate, gradient, variable, *slots]
+        _, *news = record(update.update, (("plan", plan),), operands)
+        give_values([variable, *slots], news)
+
+    _by_steps = True  # whether `update_step` is what the class defines, and not a rule
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        own = [name for name in ("rule", "update_step") if name in vars(cls)]
+        if own:
+            cls._by_steps = own == ["update_step"]
 
     _rule_in_own_dtypes = False
 
@@ -108,13 +133,25 @@ class Optimizer(OptimizerState):
         return [self._slot(v, name) for v in variables for group in groups for name in group], ()
 
     def build(self, variables: Iterable[Variable]) -> None:
-        """Make the slots of these variables; the first update does it otherwise.
+        """Make the slots of these variables, the only ones that may be updated from then on.
+
+        It need not be called: otherwise each update makes the slots that are missing, so that
+        layers can be unfrozen. Called again it adds variables.
 
         Raises:
             TypeError: something that is no `weft.Variable`.
             ValueError: a variable given twice.
         """
-        variables = list(variables)
+        self._build(list(variables))
+        self._declared = True
+
+    def _ready(self, variables: list[Variable]) -> None:
+        """Make what these variables need, by a subclass's own `build` the first time."""
+        if not self.built and type(self).build is not Optimizer.build:
+            self.build(variables)
+        self._build(variables)
+
+    def _build(self, variables: list[Variable]) -> None:
         check_variables(self.name, variables)
         for variable in variables:
             if id(variable) not in self._index:
@@ -224,8 +261,13 @@ class Optimizer(OptimizerState):
         if not state.tapes:
             flush()
 
-    def _update(self, grads: list[Any], variables: list[Variable]) -> None:
-        # No reference to a value of a variable may outlive this method: what runs next donates it.
+    def _update(
+        self, grads: list[Any], variables: list[Variable], proceed: Tensor | None = None
+    ) -> None:
+        """Record the update; where the scalar `proceed` is false it changes nothing.
+
+        No reference to a value of a variable may outlive this: what runs next donates it.
+        """
         assert self._prepared is not None
         prepared = self._prepared.get(tuple(map(id, variables)))
         if prepared is None:
@@ -235,23 +277,36 @@ class Optimizer(OptimizerState):
                 grads, variables = self._cleaned(grads, variables)
                 prepared = self._prepared.get(tuple(map(id, variables)))
                 break
-        if self.rule is None:
-            return self._update_by_steps(grads, variables)
-        token = self._token()
+        if self._declared:
+            self._check_known(variables)
+        if self._by_steps:
+            return stepwise.update(self, grads, variables, proceed)
+        token = self._token(proceed is not None)
         if prepared is None or prepared.token != token:
             prepared = self._prepare(variables, token)
         rate = self._rate()
         read = state.trace.read
         operands = [read(self._step), rate, *grads, *map(read, prepared.inputs)]
+        if proceed is not None:
+            operands.append(proceed)
         news = record(update.update, (("plan", prepared.plan),), operands)
         limited = [k for k, v in enumerate(variables, 1) if v.constraint is not None]
         if limited:
             news = list(news)
             for k in limited:
-                news[k] = constrained(variables[k - 1], news[k])
+                news[k] = constrained(variables[k - 1], news[k], proceed)
         give_values(prepared.changed, news)
 
-    def _token(self) -> Any:
+    def _check_known(self, variables: list[Variable]) -> None:
+        strangers = [v.path for v in variables if id(v) not in self._index]
+        if strangers:
+            raise ValueError(
+                f"{self.name}: {named(strangers)} are not among the {len(self._trained)} variables "
+                "that the optimizer was built with. Call build with them too, and they begin with "
+                "slots of their own; for another model make another optimizer."
+            )
+
+    def _token(self, guarded: bool = False) -> Any:
         """Everything static that may change between updates."""
         settings = update.Settings(
             self.weight_decay,
@@ -262,12 +317,14 @@ class Optimizer(OptimizerState):
             self.ema_overwrite_frequency,
             self.loss_scale_factor,
             self.gradient_accumulation_steps,
+            self.centralize_gradients,
+            guarded,
         )
         return settings, self.options()
 
     def _prepare(self, variables: list[Variable], token: Any) -> _Prepared:
         assert self._prepared is not None and self.rule is not None
-        self.build(variables)
+        self._ready(variables)
         settings, options = token
         slots, further = self._state_of(variables)
         inputs = list(variables)
@@ -313,41 +370,6 @@ class Optimizer(OptimizerState):
             )
         return [g for g, _ in pairs], [v for _, v in pairs]
 
-    def _update_by_steps(self, grads: list[Any], variables: list[Variable]) -> None:
-        """An update by a subclass's `update_step`, node by node."""
-        if type(self).update_step is Optimizer.update_step:
-            self.update_step(grads[0], variables[0], None)  # says what is missing
-        if self.gradient_accumulation_steps:
-            raise NotImplementedError(
-                f"{self.name}: gradient_accumulation_steps is not available for an optimizer with "
-                "an update_step. Give its mathematics as a `rule` instead."
-            )
-        if not self.built:
-            self.build(variables)
-        unknown = [v.path for v in variables if id(v) not in self._index]
-        if unknown:
-            raise ValueError(
-                f"{self.name}: {named(unknown)} are not among the variables that the optimizer "
-                "was built with. Call build with all variables first."
-            )
-        settings, _ = self._token()
-        decays = tuple(map(self._decays, variables))
-        plan = update.plan(None, (), settings, decays)  # type: ignore[arg-type]
-        params = (("plan", plan),)
-        count, rate = len(variables), self._rate()
-        made = record(update.prepare, params, [rate, *grads, *variables])
-        give_values(variables, made[count:])
-        for grad, variable in zip(made[:count], variables, strict=True):
-            self.update_step(grad, variable, rate)
-        if self.use_ema:
-            both = [*variables, *(self._slot(v, "average") for v in variables)]
-            news = record(update.average, params, [self._step, *both])
-            give_values(both, news)
-        for variable in variables:
-            if variable.constraint is not None:
-                give_value(variable, constrained(variable, variable.value))
-        self._step.assign_add(1)
-
     def minimize(
         self, loss: Any, var_list: Any, tape: GradientTape | None = None, name: str | None = None
     ) -> Any:
@@ -375,8 +397,11 @@ class Optimizer(OptimizerState):
             )
         else:
             value = loss
+        value = as_tensor(value)
         variables = list(var_list() if callable(var_list) else var_list)
-        return self.apply_gradients(zip(tape.gradient(value, variables), variables, strict=True))
+        seed = self.scale_loss(np.ones(value.shape, value.dtype))
+        grads = tape.gradient(value, variables, output_gradients=seed)
+        return self.apply_gradients(zip(grads, variables, strict=True))
 
     def scale_loss(self, loss: Any) -> Any:
         """The loss times `loss_scale_factor`; the update divides by it again."""

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from weft.engine import ArrayLike, ShapeError, Tensor, Variable, as_tensor
-from weft.optimizers.update import own
+from weft.optimizers.update import kept_unless, own
 
 __all__ = [
     "check_arguments",
@@ -43,14 +43,19 @@ def checked_rate(rate: Any, owner: str) -> Any:
     return rate
 
 
-def constrained(variable: Variable, value: Tensor) -> Tensor:
-    """What a variable's constraint makes of its new value, as a tensor of its own."""
+def constrained(variable: Variable, value: Tensor, proceed: Any = None) -> Tensor:
+    """What a variable's constraint makes of its new value, as a tensor of its own.
+
+    Where `proceed` is false, the value has not changed and stays as it is.
+    """
     result = as_tensor(variable.constraint(value))  # type: ignore[misc]
     if result.spec.shape != variable.spec.shape:
         raise ShapeError(
             f"the constraint of variable {variable.path!r} returned shape {tuple(result.shape)}, "
             f"not the variable's {tuple(variable.shape)}."
         )
+    if proceed is not None:
+        return kept_unless(proceed, result, value)
     return own(result, dtype=variable.spec.dtype)
 
 
@@ -84,6 +89,8 @@ def check_arguments(optimizer: Any, kind: str) -> None:
         raise ValueError(
             f"{kind}: weight_decay cannot be negative, got {optimizer.weight_decay!r}."
         )
+    if not optimizer._decay >= 0:
+        raise ValueError(f"{kind}: decay cannot be negative, got {optimizer._decay!r}.")
     if not 0 <= optimizer.ema_momentum <= 1:
         raise ValueError(f"{kind}: ema_momentum must be in [0, 1], got {optimizer.ema_momentum!r}.")
     for key, least in (("ema_overwrite_frequency", 1), ("gradient_accumulation_steps", 2)):

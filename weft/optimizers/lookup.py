@@ -2,20 +2,43 @@
 
 from __future__ import annotations
 
-import difflib
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from weft.optimizers.adam import Adam, AdamW
+from weft.engine.custom_objects import custom_object
+from weft.engine.names import Registry
 from weft.optimizers.base import Optimizer
-from weft.optimizers.rmsprop import RMSprop
-from weft.optimizers.sgd import SGD
 from weft.optimizers.transformation import OptaxOptimizer, is_transformation
 
-__all__ = ["deserialize", "get", "serialize"]
+__all__ = ["deserialize", "get", "registry", "serialize"]
 
-_KNOWN: dict[str, type[Optimizer]] = {
-    cls.__name__.lower(): cls for cls in (SGD, RMSprop, Adam, AdamW)
-}
+
+class _Optimizers(Registry):
+    """The optimizers, found in upper, lower or mixed case."""
+
+    def add(self, members: Iterable[type], aliases: Mapping[str, type] | None = None) -> None:
+        members = tuple(members)
+        super().add(members, {c.__name__.lower(): c for c in members} | dict(aliases or {}))
+
+    def find(self, name: str, custom_objects: Mapping[str, Any] | None = None) -> Any:
+        own = custom_object(name, custom_objects)
+        if own is None and name not in self.by_name:
+            name = str(name).lower()
+        return own or super().find(name)
+
+
+# `catalogue` fills it; here it stands below those optimizers that hold others.
+registry = _Optimizers("optimizer", "keras.optimizers", ())
+deserialize = registry.deserialize
+
+
+def serialize(optimizer: Any) -> Any:
+    """The config that `deserialize` makes an optimizer from: as in Keras's files, no state in it.
+
+    Raises:
+        TypeError: it has neither `get_config` nor a name.
+    """
+    return registry.serialize(optimizer)
 
 
 def get(identifier: Any) -> Optimizer:
@@ -36,45 +59,14 @@ def get(identifier: Any) -> Optimizer:
     """
     if isinstance(identifier, Optimizer):
         return identifier
-    if isinstance(identifier, dict):
-        return deserialize(identifier)
-    if isinstance(identifier, str):
-        return deserialize({"class_name": identifier, "config": {}})
-    if not isinstance(identifier, type) and is_transformation(identifier):
+    if isinstance(identifier, str | dict):
+        made = deserialize(identifier)
+        if isinstance(made, Optimizer):
+            return made
+    elif not isinstance(identifier, type) and is_transformation(identifier):
         return OptaxOptimizer(identifier)
     hint = f" Make one: {identifier.__name__}()." if isinstance(identifier, type) else ""
     raise TypeError(
         "an optimizer is given as a weft.optimizers object, a name, a config or an Optax "
         f"transformation, got {identifier!r} of type {type(identifier).__name__}.{hint}"
     )
-
-
-def serialize(optimizer: Optimizer) -> dict[str, Any]:
-    """An optimizer without its state as plain data, in the form of Keras's files."""
-    return {
-        "module": "keras.optimizers",
-        "class_name": type(optimizer).__name__,
-        "config": optimizer.get_config(),
-        "registered_name": None,
-    }
-
-
-def deserialize(config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> Optimizer:
-    """The optimizer that `serialize` described, with a fresh state.
-
-    Args:
-        config: a dict with "class_name" and "config".
-        custom_objects: further classes, of optimizers and schedules, by name.
-
-    Raises:
-        ValueError: the class is unknown.
-    """
-    name = str(config.get("class_name"))
-    own = custom_objects or {}
-    cls = own.get(name) or _KNOWN.get(name.lower())
-    if cls is None:
-        known = [*own, *(c.__name__ for c in _KNOWN.values())]
-        near = difflib.get_close_matches(name.lower(), [k.lower() for k in known], 3, 0.5)
-        hint = f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
-        raise ValueError(f"unknown optimizer {name!r}.{hint} Known are {sorted(known)}.")
-    return cls.from_config(config.get("config", {}), custom_objects)

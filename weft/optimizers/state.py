@@ -3,18 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from inspect import signature
 from typing import Any
 
 import numpy as np
 
-from weft.engine import Tensor, Variable, as_tensor
-from weft.engine.names import auto_name
+from weft.engine import Op, Tensor, Variable, as_tensor, to_numpy
+from weft.engine.names import auto_name, near
 from weft.engine.trace import state
 from weft.optimizers import schedules
 from weft.optimizers.checks import check_arguments, checked_rate
 from weft.optimizers.schedules import LearningRateSchedule
 
 __all__ = ["OptimizerState"]
+
+
+# Keras 2's `decay`: the rate falls with the inverse of the step.
+_decayed_rate = Op(lambda rate, step, decay: rate / (1 + decay * step), "decayed_rate")
+
+
+def _arguments(cls: type) -> set[str]:
+    """The names that the constructors of a class and its bases take."""
+    found = {p for c in cls.__mro__ if "__init__" in vars(c) for p in signature(c).parameters}
+    return found - {"self", "args", "kwargs", "unknown"}
 
 
 class OptimizerState:
@@ -35,17 +46,19 @@ class OptimizerState:
         loss_scale_factor: float | None = None,
         gradient_accumulation_steps: int | None = None,
         name: str | None = None,
+        *,
+        centralize_gradients: bool = False,
+        lr: Any = None,
+        decay: float | None = None,
         **unknown: Any,
     ) -> None:
         kind = type(self).__name__
-        if "decay" in unknown:
-            raise TypeError(
-                f"{kind}: there is no argument 'decay'. Pass a schedule as the learning rate "
-                "(schedules.InverseTimeDecay(rate, decay_steps=1, decay_rate=decay)), or "
-                "weight_decay if that was meant."
-            )
         if unknown:
-            raise TypeError(f"{kind}: unknown arguments {sorted(unknown)}.")
+            raise TypeError(
+                f"{kind}: unknown arguments {sorted(unknown)}. "
+                + " ".join(f"{k}: {near(k, _arguments(type(self)))}" for k in sorted(unknown))
+            )
+        learning_rate = learning_rate if lr is None else lr
         self.weight_decay = weight_decay
         self.clipnorm = clipnorm
         self.clipvalue = clipvalue
@@ -55,10 +68,13 @@ class OptimizerState:
         self.ema_overwrite_frequency = ema_overwrite_frequency
         self.loss_scale_factor = loss_scale_factor
         self.gradient_accumulation_steps = gradient_accumulation_steps
+        self.centralize_gradients = bool(centralize_gradients)
+        self._decay = decay or 0.0  # not `decay`: subclasses have a use for that name
         check_arguments(self, kind)
         rate = checked_rate(learning_rate, kind)
         self.name = name or auto_name(type(self))
         self.built = False
+        self._declared = False  # whether `build` was called, and no other variables may come
         self._variables: list[Variable] = []
         self._trained: list[Variable] = []
         self._index: dict[int, int] = {}  # id of a variable -> its place in `_trained`
@@ -98,10 +114,17 @@ class OptimizerState:
         key = (self._index[id(variable)], name)
         slot = self._slots.get(key)
         if slot is None:
-            zeros = np.zeros(variable.spec.shape, variable.spec.dtype)
-            slot = self._new_variable(zeros, f"{variable.path.replace('/', '_')}_{name}")
+            value = self.first_value(variable, name)
+            slot = self._new_variable(value, f"{variable.path.replace('/', '_')}_{name}")
             self._slots[key] = slot
         return slot
+
+    def first_value(self, variable: Variable, name: str) -> Any:
+        """What a slot holds before the first update: zeros of the variable's shape and dtype.
+
+        A subclass whose slot begins otherwise gives an array of its own here.
+        """
+        return np.zeros(variable.spec.shape, variable.spec.dtype)
 
     def add_variable(
         self,
@@ -212,10 +235,13 @@ class OptimizerState:
 
     def _rate(self) -> Tensor:
         """The learning rate as an operand."""
-        rate = self._learning_rate
-        if isinstance(rate, Variable):
-            return state.trace.read(rate)
-        return as_tensor(self.learning_rate)
+        held = self._learning_rate
+        if isinstance(held, Variable):
+            rate = state.trace.read(held)
+        else:
+            source = getattr(held, "__name__", type(held).__name__)
+            rate = as_tensor(checked_rate(self.learning_rate, f"{self.name}: {source}"))
+        return _decayed_rate(rate, self._step, self._decay) if self._decay else rate
 
     # -- saving ---------------------------------------------------------------------------
 
@@ -230,7 +256,51 @@ class OptimizerState:
             "weight_decay", "clipnorm", "global_clipnorm", "clipvalue", "use_ema", "ema_momentum",
             "ema_overwrite_frequency", "loss_scale_factor", "gradient_accumulation_steps",
         )  # fmt: skip
-        return {"name": self.name, "learning_rate": rate, **{k: getattr(self, k) for k in keys}}
+        config = {"name": self.name, "learning_rate": rate, **{k: getattr(self, k) for k in keys}}
+        # What Keras 3 does not have is written where it is used only.
+        if self.centralize_gradients:
+            config["centralize_gradients"] = True
+        if self._decay:
+            config["decay"] = self._decay
+        return config
+
+    def get_weights(self) -> list[np.ndarray[Any, Any]]:
+        """Copies of the values of `variables`, in order."""
+        return [v.numpy() for v in self.variables]
+
+    def set_weights(self, weights: Sequence[Any]) -> None:
+        """Assign values to `variables`, in order, as `get_weights` gives them.
+
+        Raises:
+            ValueError: their number or a shape does not fit; nothing is assigned then.
+        """
+        mine, values = self.variables, [to_numpy(w) for w in weights]
+        if len(mine) != len(values):
+            raise ValueError(
+                f"{self.name}: {len(values)} values were given for {len(mine)} variables. Call "
+                "build(model.trainable_variables) first, so that the optimizer has all of them."
+            )
+        for variable, value in zip(mine, values, strict=True):
+            if tuple(variable.shape) != value.shape:
+                raise ValueError(
+                    f"{self.name}: the value for {variable.path!r} has shape {value.shape}, the "
+                    f"variable {tuple(variable.shape)}."
+                )
+        for variable, value in zip(mine, values, strict=True):
+            variable.assign(value)
+
+    def save_own_variables(self, store: Any) -> None:
+        """Write the values of `variables` to `store`, under "0", "1", ... as Keras's files do."""
+        for k, value in enumerate(self.get_weights()):
+            store[str(k)] = value
+
+    def load_own_variables(self, store: Any) -> None:
+        """Take the values that `save_own_variables` wrote.
+
+        Raises:
+            ValueError: the store has another number of values, or other shapes.
+        """
+        self.set_weights([store[str(k)] for k in range(len(store.keys()))])
 
     @classmethod
     def from_config(

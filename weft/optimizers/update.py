@@ -4,11 +4,11 @@ A `Plan` is the static part, fixed once the hyperparameters and the variables ar
 so that equal plans are one object and the recording path hashes it by identity. The arrays it is
 called with are, in this order,
 
-    step, learning rate, gradients, parameters, averages, sums, slots
+    step, learning rate, gradients, parameters, averages, sums, slots, whether to do it
 
-where the averages are there under `use_ema`, the sums under `gradient_accumulation_steps`, and the
-slots are the optimizer's own. It returns the new value of each but the learning rate and the
-gradients, of unchanged dtypes.
+where the averages are there under `use_ema`, the sums under `gradient_accumulation_steps`, the
+slots are the optimizer's own, and the last only if the update is guarded. It returns the new value
+of each but the learning rate, the gradients and the guard, of unchanged dtypes.
 """
 
 from __future__ import annotations
@@ -23,13 +23,17 @@ import jax.numpy as jnp
 from weft.engine import Op
 
 __all__ = [
+    "PLAIN",
     "Plan",
     "Settings",
+    "accumulate",
     "average",
+    "centralized",
     "clipped",
     "columns",
     "decayed",
     "interleaved",
+    "kept_unless",
     "own",
     "plan",
     "prepare",
@@ -52,6 +56,11 @@ class Settings(NamedTuple):
     ema_overwrite_frequency: int | None
     loss_scale_factor: float | None
     gradient_accumulation_steps: int | None
+    centralize_gradients: bool = False
+    guarded: bool = False  # whether a last operand says if the update is done at all
+
+
+PLAIN = Settings(None, None, None, None, None, None, None, None)
 
 
 class Plan:
@@ -80,6 +89,17 @@ class Plan:
         self.own_dtypes = own_dtypes
 
     def __call__(self, step: jax.Array, rate: jax.Array, *arrays: jax.Array) -> tuple[Any, ...]:
+        if not self.settings.guarded:
+            return self._update(step, rate, *arrays)
+        n = len(self.decays)
+        *arrays, proceed = arrays
+        return jax.lax.cond(
+            proceed,
+            lambda: self._update(step, rate, *arrays),
+            lambda: (step, *arrays[n:]),
+        )
+
+    def _update(self, step: jax.Array, rate: jax.Array, *arrays: jax.Array) -> tuple[Any, ...]:
         s, n = self.settings, len(self.decays)
         own = [x.dtype for x in arrays]
         wide = [_widened(x) for x in arrays]
@@ -122,7 +142,7 @@ class Plan:
     ) -> tuple[list[jax.Array], list[jax.Array]]:
         """Clip, decay, and the rule."""
         before = [*params, *slots]
-        grads = clipped(grads, self.settings)
+        grads = clipped(centralized(grads, self.settings), self.settings)
         params = decayed(params, rate, self.settings, self.decays)
         if self.own_dtypes:
             n = len(params)
@@ -150,6 +170,19 @@ def plan(
 
 
 # The steps around a rule ---------------------------------------------------------------------
+
+
+def centralized(grads: Arrays, settings: Settings) -> Arrays:
+    """Gradients of matrices and convolutions less their mean over all axes but the last.
+
+    Each output's weights then keep their mean. Reference: Yong et al., Gradient Centralization
+    (2020), eq. 1.
+    """
+    if not settings.centralize_gradients:
+        return grads
+    return [
+        g - jnp.mean(g, tuple(range(g.ndim - 1)), keepdims=True) if g.ndim > 1 else g for g in grads
+    ]
 
 
 def clipped(grads: Arrays, settings: Settings) -> Arrays:
@@ -222,6 +255,11 @@ def interleaved(*lists: Arrays) -> list[jax.Array]:
 update = Op(lambda *arrays, plan: plan(*arrays), "apply_gradients", differentiable=False)
 # A tensor that nobody else holds, for a variable to take.
 own = Op(lambda x, *, dtype: x.astype(dtype), "constrained", differentiable=False)
+kept_unless = Op(
+    lambda proceed, x, old: jnp.where(proceed, x.astype(old.dtype), old),
+    "constrained",
+    differentiable=False,
+)
 
 
 # For optimizers whose rule is an `update_step` in terms of tensors and variables -------------
@@ -232,12 +270,23 @@ def _prepare(rate: jax.Array, *arrays: jax.Array, plan: Plan) -> tuple[Any, ...]
     n = len(plan.decays)
     params = [_widened(p) for p in arrays[n:]]
     grads = [_widened(g).astype(p.dtype) for g, p in zip(arrays[:n], params, strict=True)]
-    if plan.settings.loss_scale_factor is not None:
+    if plan.settings.loss_scale_factor and not plan.settings.gradient_accumulation_steps:
         grads = [g / plan.settings.loss_scale_factor for g in grads]
-    grads = clipped(grads, plan.settings)
+    grads = clipped(centralized(grads, plan.settings), plan.settings)
     params = decayed(params, rate, plan.settings, plan.decays)
     own = [p.dtype for p in arrays[n:]] * 2
     return tuple(x.astype(k) for x, k in zip([*grads, *params], own, strict=True))
+
+
+def _accumulate(*arrays: jax.Array, plan: Plan) -> tuple[Any, ...]:
+    """The means of the gradients so far and now, and the sums."""
+    n, settings = len(plan.decays), plan.settings
+    grads = [_widened(g) / (settings.loss_scale_factor or 1.0) for g in arrays[:n]]
+    totals = [g + _widened(total) for g, total in zip(grads, arrays[n:], strict=True)]
+    means = [t / settings.gradient_accumulation_steps for t in totals]
+    return tuple(
+        x.astype(held.dtype) for x, held in zip([*means, *totals], [*arrays[n:]] * 2, strict=True)
+    )
 
 
 def _average(step: jax.Array, *arrays: jax.Array, plan: Plan) -> tuple[Any, ...]:
@@ -248,5 +297,6 @@ def _average(step: jax.Array, *arrays: jax.Array, plan: Plan) -> tuple[Any, ...]
     return tuple(x.astype(a.dtype) for x, a in zip([*params, *averages], arrays, strict=True))
 
 
+accumulate = Op(_accumulate, "accumulate_gradients", differentiable=False)
 prepare = Op(_prepare, "prepare_gradients", differentiable=False)
 average = Op(_average, "average_variables", differentiable=False)
