@@ -21,6 +21,7 @@ QUICK = {
     "costs": ["--rounds", "1", "--repeats", "10"],
     "memory": ["--steps", "200", "--rounds", "1"],
     "functional": ["--rounds", "3", "--repeats", "20"],
+    "updates": ["--rounds", "5"],
 }
 
 
@@ -31,7 +32,7 @@ def main() -> int:
     parser.add_argument("--peer-python", action="append", default=[], metavar="PATH")
     args = parser.parse_args()
 
-    options = QUICK if args.quick else {"steps": [], "costs": [], "memory": [], "functional": []}
+    options: dict[str, list[str]] = QUICK if args.quick else {part: [] for part in QUICK}
     if args.no_peers and not args.quick:
         options["steps"].append("--no-peers")
     for python in args.peer_python:
