@@ -183,7 +183,9 @@ def test_shapes_that_do_not_fit(name):
 
 
 def test_labels_where_one_hot_targets_belong():
-    with pytest.raises(weft.ShapeError, match=r"got \(3,\) and \(3, 4\)\. Integer labels go"):
+    with pytest.raises(
+        weft.ShapeError, match=r"\(3,\) and .* \(3, 4\) .*Integer labels .* sparse_cat"
+    ):
         losses.CategoricalCrossentropy()(np.array([0, 1, 2]), np.ones((3, 4)))
 
 
@@ -233,6 +235,143 @@ def test_labels_outside_the_classes_on_the_device_give_nan():
     assert np.isnan(gradient).any(-1).tolist() == [False, True, False, True]
     compiled = weft.function(lambda y, p: losses.SparseCategoricalCrossentropy()(y, p))
     assert np.isnan(float(compiled(np.array([0, 4]), np.full((2, 4), 0.25))))
+
+
+@pytest.mark.parametrize(
+    ("name", "option", "value", "words"),
+    [
+        ("BinaryCrossentropy", "label_smoothing", 1.5, "between 0 and 1, got 1.5"),
+        ("CategoricalCrossentropy", "label_smoothing", -0.1, "between 0 and 1, got -0.1"),
+        ("BinaryFocalCrossentropy", "alpha", 1.5, "between 0 and 1, got 1.5"),
+        ("BinaryFocalCrossentropy", "gamma", -1, "0 or more, got -1"),
+        ("BinaryFocalCrossentropy", "label_smoothing", 2, "between 0 and 1, got 2"),
+        ("CategoricalFocalCrossentropy", "alpha", [0.5, -0.5], r"0 or more, got \[0.5, -0.5\]"),
+        ("CategoricalFocalCrossentropy", "alpha", "big", "0 or more, got 'big'"),
+        ("CategoricalFocalCrossentropy", "gamma", float("nan"), "0 or more, got nan"),
+        ("CategoricalGeneralizedCrossEntropy", "q", 0.0, "above 0 and at most 1, got 0.0"),
+        ("CategoricalGeneralizedCrossEntropy", "q", 1.1, "above 0 and at most 1, got 1.1"),
+        ("Huber", "delta", 0, "above 0, got 0"),
+        ("Huber", "delta", None, "above 0, got None"),
+        ("Tversky", "alpha", -1.0, "0 or more, got -1.0"),
+        ("Tversky", "beta", -1.0, "0 or more, got -1.0"),
+        ("Circle", "gamma", 0.0, "above 0, got 0.0"),
+    ],
+)
+def test_options_out_of_range(name, option, value, words):
+    with pytest.raises(ValueError, match=f"{name}: {option} must be {words}"):
+        getattr(losses, name)(**{option: value})
+    function = weft.engine.names.snake_case(name)
+    if isinstance(value, float | int):
+        y_true = np.zeros(2) if name in ("Circle", "CategoricalGeneralizedCrossEntropy") else Y[:2]
+        with pytest.raises(ValueError, match=f"{function}: {option} must be {words}"):
+            getattr(losses, function)(y_true, Y[:2], **{option: value})
+
+
+def test_options_may_be_tensors():
+    gamma, delta = weft.Variable(0.0), weft.Variable(0.5)
+    focal = losses.BinaryFocalCrossentropy(gamma=gamma)
+    p = np.full((2, 3), 0.25, "float32")
+    before = float(focal(0 * p, p))
+    assert before == pytest.approx(float(losses.binary_crossentropy([0.0], [0.25])))
+    gamma.assign(2.0)
+    assert float(focal(0 * p, p)) == pytest.approx(before / 16)
+    assert float(losses.huber([[0.0]], [[1.0]], delta=delta)) == 0.375
+
+
+@pytest.mark.parametrize(
+    ("name", "true", "pred", "words"),
+    [
+        ("MeanSquaredError", (3,), (3, 4), "Integer labels beside the 4 outputs"),
+        ("CategoricalFocalCrossentropy", (3,), (3, 4), "go with sparse_categorical_crossentropy"),
+        ("Dice", (2, 3, 3, 1), (2, 3, 3, 4), "Integer labels beside the 4 outputs"),
+        ("CategoricalHinge", (3, 1), (3, 4), "or through weft.ops.one_hot"),
+        ("BinaryCrossentropy", (3, 4), (3, 1), r"Targets of 4 columns .* a last layer of 4 units"),
+        ("CategoricalCrossentropy", (3, 4), (3, 1), "or integer labels and sparse_categorical_cr"),
+        ("KLDivergence", (3, 4), (3, 5), "Give the last layer 4 units"),
+        ("Tversky", (3, 4), (2, 4), "must have the same shape"),
+        ("BinaryFocalCrossentropy", (3, 4), (3, 5), "Give the last layer 4 units"),
+    ],
+)
+def test_shapes_that_do_not_fit_and_the_usual_cause(name, true, pred, words):
+    with pytest.raises(weft.ShapeError, match=words) as error:
+        getattr(losses, name)()(np.ones(true), np.ones(pred))
+    assert f"y_true of shape {true} and y_pred of shape {pred} do not fit" in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "true", "words"),
+    [
+        ("CategoricalFocalCrossentropy", {"from_logits": True, "axis": 2}, (3, 4), "axis 2 is out"),
+        ("CategoricalCrossentropy", {"label_smoothing": 0.1, "axis": 2}, (3, 4), "axis 2 is out"),
+        ("BinaryFocalCrossentropy", {"axis": -3}, (3, 4), "axis -3 is out of range"),
+        ("SparseCategoricalCrossentropy", {"axis": 2}, (3,), r"of shape \(3, 4\) has no axis 2"),
+        ("Dice", {"axis": (0, 5)}, (3, 4), "axis 5 is out of bounds"),
+        ("CategoricalFocalCrossentropy", {"alpha": [0.5, 0.5]}, (3, 4), r"each of the 4 classes"),
+    ],
+)
+def test_axes_and_alphas_that_do_not_fit(name, arguments, true, words):
+    with pytest.raises(weft.ShapeError, match=words):
+        getattr(losses, name)(**arguments)(np.ones(true), np.full((3, 4), 0.25))
+
+
+@pytest.mark.parametrize(
+    ("labels", "shape", "words"),
+    [
+        (
+            [[1, 7]],
+            (1, 6, 5),
+            r"labels run from 1 to 7, but .* has 5 classes: 0, the blank.* 1 to 4",
+        ),
+        ([[-1, 2]], (1, 6, 5), "the labels run from -1 to 2"),
+        ([[1, 2, 3], [1, 0, 2]], (2, 6, 5), r"row 1 of y_true has a 0 before a label: \[1, 0, 2\]"),
+        (
+            [[1, 2], [3, 3]],
+            (2, 2, 5),
+            r"row 1 of y_true needs 3 time steps \(2 labels and 1 blanks",
+        ),
+        ([1, 2], (2, 6, 5), r"y_true of shape \(2,\) and y_pred of shape \(2, 6, 5\) do not fit"),
+    ],
+)
+def test_sequences_that_do_not_fit(labels, shape, words):
+    for make in (list, np.array):
+        with pytest.raises(ValueError, match=words):
+            losses.CTC()(make(labels), np.zeros(shape))
+
+
+def test_sequences_on_the_device_that_do_not_fit_cost_nan():
+    labels = weft.engine.as_tensor([[1, 2], [0, 2], [9, 1], [-1, 0]]) + weft.engine.as_tensor(0)
+    values = losses.CTC(reduction="none")(labels, np.zeros((4, 3, 5))).numpy()
+    assert np.isnan(values).tolist() == [False, True, True, True]
+
+
+def test_noisy_labels_outside_the_classes():
+    with pytest.raises(ValueError, match=r"entropy: the labels run from 0 to 4, .* within 0 to 3"):
+        losses.CategoricalGeneralizedCrossEntropy()([0, 4], np.full((2, 4), 0.25))
+    with pytest.raises(weft.ShapeError, match=r"y_true of shape \(2, 4\) does not fit"):
+        losses.CategoricalGeneralizedCrossEntropy()(np.eye(4)[:2], np.full((2, 4), 0.25))
+    labels = weft.engine.as_tensor([0, 4]) + weft.engine.as_tensor(0)
+    loss = losses.CategoricalGeneralizedCrossEntropy(reduction="none")
+    assert np.isnan(loss(labels, np.full((2, 4), 0.25)).numpy()).tolist() == [False, True]
+
+
+def test_labels_are_checked_before_the_first_step():
+    model = weft.Sequential([weft.layers.Input((2,)), weft.layers.Dense(3, activation="softmax")])
+    model.compile("sgd", losses.CategoricalGeneralizedCrossEntropy())
+    model.predict(np.ones((4, 2)), verbose=0)
+    before = model.get_weights()
+    with pytest.raises(ValueError, match="the labels run from 0 to 3"):
+        model.fit(np.ones((40, 2)), np.arange(40) // 10, batch_size=10, shuffle=False, verbose=0)
+    for old, new in zip(before, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(old, new)
+
+
+def test_embeddings_that_do_not_fit_their_labels():
+    with pytest.raises(weft.ShapeError, match=r"y_true and y_pred of shapes \(3,\) and \(2, 4\)"):
+        losses.Circle()([1, 1, 2], np.ones((2, 4)))
+    with pytest.raises(weft.ShapeError, match="ref_labels and ref_embeddings of shapes"):
+        losses.circle([1, 1], Y[:2], ref_labels=[1], ref_embeddings=Y)
+    with pytest.raises(ValueError, match="give ref_labels and ref_embeddings together"):
+        losses.circle([1, 1], Y[:2], ref_labels=[1, 2])
 
 
 def test_unknown_reduction():

@@ -50,17 +50,7 @@ class FunctionRegistry(Registry):
             if callable(inner.get("fn")):
                 made["config"] = {**inner, "fn": self.serialize(inner["fn"])}
             return made
-        if not hasattr(thing, "__name__"):
-            raise TypeError(
-                f"cannot write the {self.kind} {thing!r} as a config: it has neither get_config "
-                "nor a name."
-            )
-        return {
-            "module": "builtins",
-            "class_name": "function",
-            "config": thing.__name__,
-            "registered_name": "function",
-        }
+        return super().serialize(thing)
 
     def deserialize(self, config: Any, custom_objects: Mapping[str, Any] | None = None) -> Any:
         """The object or function of a config, or of a name.
@@ -69,11 +59,15 @@ class FunctionRegistry(Registry):
             ValueError: the name is not known, or the config is none.
         """
         if isinstance(config, dict):
-            inner = config.get("config")
+            inner: Any = config.get("config")
             if config.get("class_name") == "function":
                 return self.find(inner, {**self.functions, **(custom_objects or {})})
-            if isinstance(inner, dict) and isinstance(inner.get("fn"), dict):
-                fn = self.deserialize(inner["fn"], custom_objects)
+            fn = inner.get("fn") if isinstance(inner, dict) else None
+            if isinstance(fn, dict):
+                fn = self.deserialize(fn, custom_objects)
+            elif isinstance(fn, str):  # Keras 2's
+                fn = (custom_objects or {}).get(fn) or self.functions.get(fn, fn)
+            if fn is not None:
                 config = {**config, "config": {**inner, "fn": fn}}
         return super().deserialize(config, custom_objects)
 

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
-from weft.engine import ArrayLike, ArrayOp, Tensor, as_dtype, as_tensor
+from weft.engine import ArrayLike, ArrayOp, ShapeError, Tensor, as_dtype, as_tensor
+from weft.engine.errors import SymbolError
 from weft.engine.names import snake_case
 from weft.engine.operators import astype
+from weft.engine.symbolic import Call, call_symbolically
+from weft.engine.trace import recording
 from weft.losses.lookup import forgotten_init
-from weft.losses.pairs import aligned_weights, wide
+from weft.losses.options import check_options
+from weft.losses.pairs import aligned_weights, wide, with_last_axis
 
 __all__ = ["Loss", "LossFunctionWrapper", "Reduction"]
 
@@ -123,7 +129,7 @@ class Loss:
         )
 
     def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Tensor:
-        """The reduced loss.
+        """The reduced loss; on symbolic tensors, a node of a functional model.
 
         Args:
             y_true: targets.
@@ -133,24 +139,69 @@ class Loss:
 
         Raises:
             ShapeError: targets, predictions or weights do not fit one another.
+            TypeError: `call` returned nothing, or under a tape something without a gradient.
         """
-        losses = self.call(*self._operands(y_true, y_pred))
+        try:
+            return self._reduced(y_true, y_pred, sample_weight)
+        except SymbolError:
+            noted = Call(self, self.name)
+            return call_symbolically(noted, (y_true, y_pred, sample_weight), {})
+
+    def _reduced(self, y_true: Any, y_pred: Any, sample_weight: Any) -> Tensor:
+        targets, outputs = self._operands(y_true, y_pred)
+        losses = self.call(targets, outputs)
         if not isinstance(losses, ArrayLike):
-            losses = as_tensor(losses)
+            losses = self._tensor(losses)
+        shape = losses.shape
+        if len(shape) == 2 and shape[0] == shape[1] > 1:
+            self._check_paired(targets, outputs, shape)
         # Where `call` has reduced all of them already, a mask comes too late.
-        mask = self._mask(y_true, y_pred) if losses.shape else None
+        mask = self._mask(y_true, y_pred) if shape else None
         extras = [x for x in (sample_weight, mask) if x is not None]
-        reduced = self._kind == "none" or not losses.shape
+        reduced = self._kind == "none" or not shape
         if not extras and reduced and losses.__class__ is Tensor and losses.dtype == self._dtype:
             return losses
-        return _weigh_op(  # type: ignore[no-any-return]
-            losses,
-            *extras,
-            weighted=sample_weight is not None,
-            masked=mask is not None,
-            reduction=self._kind,
-            dtype=self._dtype.name,
-        )
+        try:
+            return _weigh_op(
+                losses,
+                *extras,
+                weighted=sample_weight is not None,
+                masked=mask is not None,
+                reduction=self._kind,
+                dtype=self._dtype.name,
+            )
+        except ShapeError as error:
+            raise ShapeError(f"{self._source} returned shape {tuple(shape)}: {error}") from error
+
+    def _tensor(self, losses: Any) -> Any:
+        """What `call` returned, where it is no tensor, as one."""
+        if losses is None:
+            raise TypeError(
+                f"{self._source} returned None. End it with `return` and the loss of each sample."
+            )
+        if recording() and not isinstance(losses, jax.Array | list | tuple):
+            raise TypeError(
+                f"{self._source} returned {losses!r}, of type {type(losses).__name__}, through "
+                "which there is no gradient. Compute the loss with weft.ops or weft.tf from y_pred "
+                "as it comes, without float() or NumPy; an output without a loss has the loss None."
+            )
+        return as_tensor(losses)
+
+    def _check_paired(self, y_true: Any, y_pred: Any, shape: tuple[int, ...]) -> None:
+        """Refuse what broadcasting makes of (n,) beside (n, 1)."""
+        given = np.shape(y_true), np.shape(y_pred)
+        n = shape[0]
+        if given in (((n,), (n, 1)), ((n, 1), (n,))):
+            raise ShapeError(
+                f"{self._source} returned shape {tuple(shape)} for y_true of shape {given[0]} and "
+                f"y_pred of shape {given[1]}: each target was paired with every prediction. Give "
+                "both one shape, e.g. with weft.ops.reshape(y_true, y_pred.shape)."
+            )
+
+    @property
+    def _source(self) -> str:
+        """Who made the values, for messages."""
+        return f"{type(self).__name__}.call"
 
     def _operands(self, y_true: Any, y_pred: Any) -> tuple[Any, Any]:
         """What `call` is given."""
@@ -211,6 +262,7 @@ class LossFunctionWrapper(Loss):
         **kwargs: Any,
     ) -> None:
         super().__init__(name or getattr(fn, "__name__", None), reduction, dtype)
+        check_options(type(self).__name__, getattr(fn, "rules", {}), kwargs)
         self.fn = fn
         self._fn_kwargs = kwargs
 
@@ -226,8 +278,13 @@ class LossFunctionWrapper(Loss):
 
     def _operands(self, y_true: Any, y_pred: Any) -> tuple[Any, Any]:
         # weft's own functions convert inside their one node.
-        own = hasattr(self.fn, "pure")
-        return (y_true, y_pred) if own else super()._operands(y_true, y_pred)
+        if hasattr(self.fn, "pure"):
+            return y_true, y_pred
+        return with_last_axis(*super()._operands(y_true, y_pred))
+
+    @property
+    def _source(self) -> str:
+        return f"the loss function {getattr(self.fn, '__name__', self.fn)}"
 
     def get_config(self) -> dict[str, Any]:
         """What makes an equal loss."""
@@ -235,3 +292,10 @@ class LossFunctionWrapper(Loss):
         if type(self) is LossFunctionWrapper:
             config["fn"] = self.fn
         return config
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Any:
+        """The loss of a config; Keras 2's name the function of every loss, which says nothing."""
+        if "fn" in config and "fn" not in inspect.signature(cls).parameters:
+            config = {key: value for key, value in config.items() if key != "fn"}
+        return cls(**config)

@@ -9,12 +9,14 @@ from __future__ import annotations
 from typing import Any
 
 import jax.numpy as jnp
-import numpy as np
 
-from weft.engine import ArrayOp, ShapeError, Tensor, as_tensor
+from weft.engine import Tensor
+from weft.losses.labels import at_labels, check_labels, counted_labels, host_checked, known_only
 from weft.losses.loss import LossFunctionWrapper
-from weft.losses.pairs import floats, pair, pair_function, wide
+from weft.losses.options import FRACTION
+from weft.losses.pairs import backed_by, pair, pair_function
 from weft.ops import nn
+from weft.ops.arguments import check_axis
 
 __all__ = [
     "BinaryCrossentropy", "CategoricalCrossentropy", "KLDivergence", "Poisson",
@@ -25,7 +27,7 @@ __all__ = [
 _EPSILON = 1e-7
 
 
-@pair_function
+@pair_function(label_smoothing=FRACTION)
 def binary_crossentropy(
     y_true: Any,
     y_pred: Any,
@@ -47,20 +49,22 @@ def binary_crossentropy(
 
     Raises:
         ShapeError: the shapes do not fit.
+        ValueError: label_smoothing outside [0, 1].
 
     Example:
         >>> from weft.losses import binary_crossentropy
         >>> round(float(binary_crossentropy([[1.0]], [[0.0]], from_logits=True)), 4)
         0.6931
     """
-    y_true, y_pred = pair("binary_crossentropy", y_true, y_pred)
+    y_true, y_pred = pair("binary_crossentropy", y_true, y_pred, exact=True)
+    check_axis("binary_crossentropy", y_pred, axis)
     if label_smoothing:
         y_true = y_true * (1.0 - label_smoothing) + 0.5 * label_smoothing
     y_true, y_pred = jnp.broadcast_arrays(y_true, y_pred)
     return jnp.mean(nn._binary(y_true, y_pred, from_logits=from_logits), axis)
 
 
-@pair_function
+@pair_function(label_smoothing=FRACTION)
 def categorical_crossentropy(
     y_true: Any,
     y_pred: Any,
@@ -74,7 +78,7 @@ def categorical_crossentropy(
         y_true: t, one-hot or probabilities, shape (batch, ..., classes).
         y_pred: p, of the same shape; divided by its sum and clipped to [1e-7, 1 - 1e-7].
         from_logits: whether y_pred holds logits x, p = softmax(x); stable for any x.
-        label_smoothing: s: t becomes t·(1 - s) + s/classes.
+        label_smoothing: s: t becomes t·(1 - s) + s/classes (Keras: over the last axis's size).
         axis: the axis of the classes.
 
     Returns:
@@ -82,6 +86,7 @@ def categorical_crossentropy(
 
     Raises:
         ShapeError: unlike shapes.
+        ValueError: label_smoothing outside [0, 1].
 
     Example:
         >>> from weft.losses import categorical_crossentropy
@@ -89,16 +94,12 @@ def categorical_crossentropy(
         >>> loss.tolist()
         [20000.0]
     """
-    y_true, y_pred = floats(y_true, y_pred)
-    if label_smoothing and y_true.ndim:
-        y_true = y_true * (1.0 - label_smoothing) + label_smoothing / y_true.shape[axis]
+    y_true, y_pred = pair("categorical_crossentropy", y_true, y_pred, exact=True)
+    y_true, y_pred = jnp.broadcast_arrays(y_true, y_pred)
+    if label_smoothing:
+        classes = y_pred.shape[check_axis("categorical_crossentropy", y_pred, axis)]
+        y_true = y_true * (1.0 - label_smoothing) + label_smoothing / classes
     return nn._categorical(y_true, y_pred, from_logits=from_logits, axis=axis)
-
-
-def _without(shape: tuple[int, ...], axis: int, *instead: int) -> tuple[int, ...]:
-    """A shape without the axis of classes, or with another size there."""
-    axis %= max(len(shape), 1)
-    return (*shape[:axis], *instead, *shape[axis + 1 :])
 
 
 @pair_function
@@ -109,43 +110,13 @@ def _sparse_categorical_crossentropy(
     ignore_class: int | None = None,
     axis: int = -1,
 ) -> Any:
-    y_pred = wide(y_pred)
-    kept = _without(y_pred.shape, axis)
-    if y_true.shape != kept and y_true.shape != _without(y_pred.shape, axis, 1):
-        raise ShapeError(
-            f"sparse_categorical_crossentropy: y_true of shape {y_true.shape} does not fit y_pred "
-            f"of shape {y_pred.shape}: labels of shape {kept} are expected, one for each place. "
-            "One-hot targets go with categorical_crossentropy."
-        )
-    labels = y_true.reshape(kept)
-    ignored = jnp.zeros(kept, bool) if ignore_class is None else labels == ignore_class
-    known = (labels >= 0) & (labels < y_pred.shape[axis])  # so a NaN is not
-    losses = nn._sparse(
-        jnp.where(known, labels, 0), y_pred, from_logits=from_logits, axis=axis
-    )
-    # A factor on a class's loss, so that an unknown label's gradient is NaN as well.
-    losses = losses * jnp.where(known | ignored, 1.0, jnp.nan).astype(losses.dtype)
-    return jnp.where(ignored, 0.0, losses)
+    name = "sparse_categorical_crossentropy"
+    y_pred, labels, known, ignored = at_labels(name, y_true, y_pred, axis, ignore_class)
+    losses = nn._sparse(labels, y_pred, from_logits=from_logits, axis=axis)
+    return known_only(losses, known, ignored)
 
 
-def _counted(y_true: Any, y_pred: Any, *mask: Any, ignore_class: int, axis: int) -> Any:
-    counted = y_true.reshape(_without(y_pred.shape, axis)) != ignore_class
-    return counted & mask[0] if mask else counted
-
-
-_counted_op = ArrayOp(_counted, "counted_labels")
-
-
-def counted_labels(
-    y_true: Any, y_pred: Any, mask: Any, ignore_class: int | None, axis: int, **_: Any
-) -> Any:
-    """The places that the prediction's own mask and `ignore_class` leave in; None: all."""
-    if ignore_class is None:
-        return mask
-    own = () if mask is None else (mask,)
-    return _counted_op(y_true, y_pred, *own, ignore_class=ignore_class, axis=axis)
-
-
+@backed_by(_sparse_categorical_crossentropy, check_targets=check_labels)
 def sparse_categorical_crossentropy(
     y_true: Any,
     y_pred: Any,
@@ -177,39 +148,9 @@ def sparse_categorical_crossentropy(
         >>> sparse_categorical_crossentropy([1], [[1e4, -1e4]], from_logits=True).tolist()
         [20000.0]
     """
-    if y_true.__class__ is not Tensor:
-        y_true = as_tensor(y_true)
-    if not hasattr(y_pred, "shape"):
-        y_pred = as_tensor(y_pred)
-    if isinstance(y_true._value, np.ndarray) and len(y_pred.shape):
-        _check_labels(y_true._value, tuple(y_pred.shape), ignore_class, axis)
-    return _sparse_categorical_crossentropy(  # type: ignore[no-any-return]
-        y_true, y_pred, from_logits=from_logits, ignore_class=ignore_class, axis=axis
-    )
-
-
-sparse_categorical_crossentropy.pure = _sparse_categorical_crossentropy.pure
-
-
-def _check_labels(
-    labels: np.ndarray[Any, Any],
-    shape: tuple[int, ...],
-    ignore_class: int | None = None,
-    axis: int = -1,
-    **_: Any,
-) -> None:
-    if ignore_class is not None:
-        labels = labels[labels != ignore_class]
-    if not labels.size or labels.ndim > len(shape):
-        return
-    low, high, classes = labels.min(), labels.max(), shape[axis]
-    if not (low >= 0 and high < classes):  # NaN lands here too
-        raise ValueError(
-            f"sparse_categorical_crossentropy: the labels run from {low} to {high}, but y_pred of "
-            f"shape {shape} has {classes} classes, so they must be within 0 to {classes - 1}. "
-            "Renumber the labels, give the last layer more units, or pass the label of what is to "
-            "be left out as ignore_class."
-        )
+    options = {"ignore_class": ignore_class, "axis": axis}
+    y_true, y_pred = host_checked(check_labels, y_true, y_pred, **options)
+    return _sparse_categorical_crossentropy(y_true, y_pred, from_logits=from_logits, **options)
 
 
 @pair_function
@@ -224,7 +165,7 @@ def kl_divergence(y_true: Any, y_pred: Any) -> Any:
 
     Reference: Kullback & Leibler, On Information and Sufficiency (1951).
     """
-    y_true, y_pred = pair("kl_divergence", y_true, y_pred)
+    y_true, y_pred = pair("kl_divergence", y_true, y_pred, exact=True)
     y_true, y_pred = (jnp.clip(v, _EPSILON, 1.0) for v in (y_true, y_pred))
     return jnp.sum(y_true * jnp.log(y_true / y_pred), -1)
 
@@ -288,9 +229,6 @@ class CategoricalCrossentropy(LossFunctionWrapper):
             categorical_crossentropy, name, reduction, dtype,
             from_logits=from_logits, label_smoothing=label_smoothing, axis=axis,
         )  # fmt: skip
-
-
-sparse_categorical_crossentropy.check_targets = _check_labels  # type: ignore[attr-defined]
 
 
 class SparseCategoricalCrossentropy(LossFunctionWrapper):

@@ -9,11 +9,14 @@ import jax
 import jax.numpy as jnp
 
 from weft.losses.loss import LossFunctionWrapper
+from weft.losses.options import POSITIVE
 from weft.losses.pairs import pair, pair_function
 
 __all__ = [
-    "CosineSimilarity", "Huber", "LogCosh", "MeanAbsoluteError", "MeanSquaredError",
-    "cosine_similarity", "huber", "log_cosh", "mean_absolute_error", "mean_squared_error",
+    "CosineSimilarity", "Huber", "LogCosh", "MeanAbsoluteError", "MeanAbsolutePercentageError",
+    "MeanSquaredError", "MeanSquaredLogarithmicError", "cosine_similarity", "huber", "log_cosh",
+    "mean_absolute_error", "mean_absolute_percentage_error", "mean_squared_error",
+    "mean_squared_logarithmic_error",
 ]  # fmt: skip
 
 
@@ -54,7 +57,42 @@ def mean_absolute_error(y_true: Any, y_pred: Any) -> Any:
     return jnp.mean(jnp.abs(y_pred - y_true), -1)
 
 
+_EPSILON = 1e-7
+
+
 @pair_function
+def mean_absolute_percentage_error(y_true: Any, y_pred: Any) -> Any:
+    """100·mean(|y_true - y_pred| / max(|y_true|, 1e-7)) over the last axis.
+
+    Args, Returns, Raises: as `mean_squared_error`.
+
+    Example:
+        >>> from weft.losses import mean_absolute_percentage_error
+        >>> mean_absolute_percentage_error([[2.0, -4.0]], [[1.0, -5.0]]).tolist()
+        [37.5]
+    """
+    y_true, y_pred = pair("mean_absolute_percentage_error", y_true, y_pred)
+    size = jnp.maximum(jnp.abs(y_true), _EPSILON)
+    return 100.0 * jnp.mean(jnp.abs((y_true - y_pred) / size), -1)
+
+
+@pair_function
+def mean_squared_logarithmic_error(y_true: Any, y_pred: Any) -> Any:
+    """mean((log(y_true + 1) - log(y_pred + 1))²) over the last axis; below 1e-7 is taken as that.
+
+    Args, Returns, Raises: as `mean_squared_error`.
+
+    Example:
+        >>> from weft.losses import mean_squared_logarithmic_error
+        >>> round(float(mean_squared_logarithmic_error([1.0], [3.0])), 4)  # (log 2)²
+        0.4805
+    """
+    y_true, y_pred = pair("mean_squared_logarithmic_error", y_true, y_pred)
+    first, second = (jnp.log1p(jnp.maximum(v, _EPSILON)) for v in (y_true, y_pred))
+    return jnp.mean(jnp.square(first - second), -1)
+
+
+@pair_function(delta=POSITIVE)
 def huber(y_true: Any, y_pred: Any, delta: float = 1.0) -> Any:
     """mean(e²/2 where |e| <= delta, else delta·|e| - delta²/2), e = y_true - y_pred.
 
@@ -64,6 +102,10 @@ def huber(y_true: Any, y_pred: Any, delta: float = 1.0) -> Any:
 
     Returns:
         shape (batch, ...).
+
+    Raises:
+        ShapeError: the shapes do not fit.
+        ValueError: delta is not positive.
 
     Reference: Huber, Robust Estimation of a Location Parameter (1964).
     """
@@ -134,6 +176,30 @@ class MeanAbsoluteError(LossFunctionWrapper):
         dtype: Any = None,
     ) -> None:
         super().__init__(mean_absolute_error, name, reduction, dtype)
+
+
+class MeanAbsolutePercentageError(LossFunctionWrapper):
+    """The error in percent of the target: see `mean_absolute_percentage_error`; as in `Loss`."""
+
+    def __init__(
+        self,
+        reduction: str | None = "sum_over_batch_size",
+        name: str | None = "mean_absolute_percentage_error",
+        dtype: Any = None,
+    ) -> None:
+        super().__init__(mean_absolute_percentage_error, name, reduction, dtype)
+
+
+class MeanSquaredLogarithmicError(LossFunctionWrapper):
+    """The error of orders of magnitude: see `mean_squared_logarithmic_error`; as in `Loss`."""
+
+    def __init__(
+        self,
+        reduction: str | None = "sum_over_batch_size",
+        name: str | None = "mean_squared_logarithmic_error",
+        dtype: Any = None,
+    ) -> None:
+        super().__init__(mean_squared_logarithmic_error, name, reduction, dtype)
 
 
 class Huber(LossFunctionWrapper):

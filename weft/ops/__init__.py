@@ -49,6 +49,7 @@ from weft.ops.creation import (
     zeros,
     zeros_like,
 )
+from weft.ops.ctc import ctc_loss
 from weft.ops.elementwise import (
     abs,
     absolute,
@@ -288,7 +289,8 @@ __all__ = [
     "bitwise_not", "bitwise_or", "bitwise_right_shift", "bitwise_xor", "broadcast_to", "cast",
     "categorical_crossentropy", "cbrt", "ceil", "celu", "clip", "concatenate", "cond", "conj",
     "conjugate", "conv", "conv_transpose", "convert_to_numpy", "convert_to_tensor", "copy", "cos",
-    "cosh", "count_nonzero", "cross", "cumprod", "cumsum", "custom_gradient", "deg2rad", "dense",
+    "cosh", "count_nonzero", "cross", "ctc_loss", "cumprod", "cumsum", "custom_gradient",
+    "deg2rad", "dense",
     "depthwise_conv", "diag", "diagonal", "diff", "digitize", "divide", "divide_no_nan", "dot",
     "dot_product_attention",
     "dtype", "einsum", "elu", "empty", "empty_like", "equal", "erf", "erfc", "erfinv", "exp",

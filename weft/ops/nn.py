@@ -48,9 +48,14 @@ _elu = ArrayOp(lambda x, *, alpha: jax.nn.elu(x, alpha), "elu")
 _celu = ArrayOp(lambda x, *, alpha: jax.nn.celu(x, alpha), "celu")
 _gelu = ArrayOp(lambda x, *, approximate: jax.nn.gelu(x, approximate), "gelu")
 _glu = ArrayOp(lambda x, *, axis: jax.nn.glu(x, axis), "glu")
-_squareplus = ArrayOp(lambda x, *, b: jax.nn.squareplus(x, b), "squareplus")
+_squareplus = ArrayOp(  # in half precision x² would overflow from 256 on
+    lambda x, *, b: jax.nn.squareplus(_wide(_floating(x)), b).astype(_floating(x).dtype),
+    "squareplus",
+)
 _hard_shrink = ArrayOp(lambda x, *, t: jnp.where(jnp.abs(x) > t, x, 0), "hard_shrink")
-_soft_shrink = ArrayOp(lambda x, *, t: jnp.sign(x) * jnp.maximum(jnp.abs(x) - t, 0), "soft_shrink")
+_soft_shrink = ArrayOp(
+    lambda x, *, t: jnp.where(x > t, x - t, jnp.where(x < -t, x + t, 0)), "soft_shrink"
+)
 _threshold = ArrayOp(lambda x, *, t, default: jnp.where(x > t, x, default), "threshold")
 _softmax = ArrayOp(lambda x, *, axis: jax.nn.softmax(x, axis), "softmax")
 _log_softmax = ArrayOp(lambda x, *, axis: jax.nn.log_softmax(x, axis), "log_softmax")
@@ -113,13 +118,16 @@ def log_softmax(x: Any, axis: Any = -1) -> Tensor:
 
 
 def _project_on_simplex(x: Any, axis: int) -> Any:
-    x = jnp.moveaxis(x, axis, -1)
+    own = _floating(x).dtype
+    x = jnp.moveaxis(_wide(_floating(x)), axis, -1)
+    # A common shift changes nothing; from the largest score on, sums of large ones keep the 1.
+    x = x - jax.lax.stop_gradient(jnp.max(x, -1, keepdims=True))
     ordered = jnp.flip(jnp.sort(x, -1), -1)
     sums = jnp.cumsum(ordered, -1)
     ranks = jnp.arange(1, x.shape[-1] + 1, dtype=x.dtype)
     support = jnp.sum(1 + ranks * ordered > sums, -1, keepdims=True)
     tau = (jnp.take_along_axis(sums, support - 1, -1) - 1) / support.astype(x.dtype)
-    return jnp.moveaxis(jnp.maximum(x - tau, 0), -1, axis)
+    return jnp.moveaxis(jnp.maximum(x - tau, 0), -1, axis).astype(own)
 
 
 def sparsemax(x: Any, axis: int = -1) -> Tensor:
