@@ -12,9 +12,12 @@ import weft
 from weft.engine.names import clear_names
 from weft.engine.program import programs
 
-# Folders whose tests run thousands of small programs once each, to compare their values: without
-# XLA's optimisations these take half the time. All others are compiled as a user's are.
-VALUES = {"initializers", "layers", "losses", "metrics", "ops", "optimizers"}
+# Folders and files whose tests run thousands of small programs once each, to compare their values:
+# without XLA's optimisations these take half the time. All others are compiled as a user's are.
+VALUES = {
+    "initializers", "layers", "losses", "metrics", "ops", "optimizers",
+    "test_activations.py", "test_functions_of_weights.py",
+}  # fmt: skip
 
 
 def mappings():

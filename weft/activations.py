@@ -9,8 +9,8 @@ import jax
 import jax.numpy as jnp
 
 from weft.engine import ArrayOp, Tensor
-from weft.engine.custom_objects import custom_object, get_registered_name
-from weft.engine.names import near
+from weft.engine.custom_objects import custom_object
+from weft.engine.names import function_config, near
 from weft.ops import (
     celu,
     elu,
@@ -68,7 +68,12 @@ hard_swish = hard_silu
 
 
 def relu(
-    x: Any, negative_slope: float = 0.0, max_value: float | None = None, threshold: float = 0.0
+    x: Any,
+    negative_slope: float = 0.0,
+    max_value: float | None = None,
+    threshold: float = 0.0,
+    *,
+    alpha: float | None = None,
 ) -> Tensor:
     """max(x, 0), and its relatives.
 
@@ -77,7 +82,13 @@ def relu(
         negative_slope: the slope below the threshold.
         max_value: what the result is cut off at; None for nothing.
         threshold: below it, x counts as negative.
+        alpha: Keras 2's name of `negative_slope`.
+
+    Example:
+        >>> relu([-2.0, 1.0, 3.0], negative_slope=0.5, max_value=2.0).numpy().tolist()
+        [-1.0, 1.0, 2.0]
     """
+    negative_slope = negative_slope if alpha is None else alpha
     if not negative_slope and max_value is None and not threshold:
         return _relu(x)
     return _general_relu_op(x, slope=negative_slope, ceiling=max_value, threshold=threshold)
@@ -128,17 +139,7 @@ def serialize(activation: Any) -> Any:
         return name
     if hasattr(activation, "get_config"):
         return objects[0](activation)
-    name = getattr(activation, "__name__", type(activation).__name__)
-    registered = get_registered_name(activation) if hasattr(activation, "__name__") else name
-    return name if registered == name else _function_config(name, registered)
-
-
-def _function_config(name: str, registered: str) -> dict[str, Any]:
-    """A registered function as Keras writes it."""
-    return {
-        "module": "builtins", "class_name": "function", "config": name,
-        "registered_name": registered,
-    }  # fmt: skip
+    return function_config("activation", activation)
 
 
 # How a layer that serves as an activation is written and read: set by the layers, which stand

@@ -2,13 +2,34 @@
 
 from __future__ import annotations
 
+import math
+import operator
 from typing import Any
 
 import numpy as np
 
 from weft.engine import as_dtype
 
-__all__ = ["Initializer"]
+__all__ = ["Initializer", "array_of", "checked"]
+
+
+def checked(owner: Any, name: str, value: Any, least: float = -math.inf) -> float:
+    """`value` as a Python number, refused if it is none, not finite, or below `least`."""
+    number = value.item() if isinstance(value, np.generic) else value
+    plain = isinstance(number, int | float) and not isinstance(number, bool)
+    if not plain or not math.isfinite(number) or number < least:
+        bound = f" not below {least:g}" if least > -math.inf else ""
+        raise ValueError(
+            f"{type(owner).__name__}: {name} must be a finite number{bound}, got {value!r}."
+        )
+    return number
+
+
+def array_of(value: Any) -> Any:
+    """An array that may be given as Keras's configs have it."""
+    if isinstance(value, dict) and value.get("class_name") in ("__numpy__", "__tensor__"):
+        return np.asarray(value["config"]["value"], value["config"].get("dtype"))
+    return value
 
 
 class Initializer:
@@ -27,8 +48,26 @@ class Initializer:
     """
 
     def __call__(self, shape: Any, dtype: Any = None, **_: Any) -> np.ndarray[Any, Any]:
-        """The initial value, of that shape and dtype (float32 by default)."""
-        sizes = (shape,) if isinstance(shape, int) else tuple(int(n) for n in shape)
+        """The initial value.
+
+        Args:
+            shape: a sequence of integers, or one integer.
+            dtype: float32 by default.
+
+        Returns:
+            A NumPy array of that shape and dtype.
+
+        Raises:
+            ValueError: no array has such a shape.
+            TypeError: the dtype is none.
+        """
+        try:
+            given = shape if hasattr(shape, "__iter__") else (shape,)
+            sizes = tuple(map(operator.index, given))
+        except TypeError:
+            raise ValueError(
+                f"{type(self).__name__}: a shape is a sequence of integers, got {shape!r}."
+            ) from None
         if any(n < 0 for n in sizes):
             raise ValueError(f"{type(self).__name__}: no array has the shape {sizes}.")
         return np.asarray(self.values(sizes), as_dtype(dtype or "float32"))

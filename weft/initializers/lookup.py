@@ -5,23 +5,28 @@ from __future__ import annotations
 from typing import Any
 
 from weft.engine.names import Registry
-from weft.initializers import constant, random
+from weft.initializers import constant, random, scaling, structured
 
 __all__ = ["deserialize", "get", "serialize"]
 
 _registry = Registry(
     "initializer",
     "keras.initializers",
-    [getattr(module, name) for module in (constant, random) for name in module.__all__],
+    [
+        *(getattr(module, name) for module in (constant, scaling, structured)
+          for name in module.__all__),
+        random.RandomNormal, random.RandomUniform, random.TruncatedNormal,
+    ],
     {
         "IdentityInitializer": constant.Identity,
-        "OrthogonalInitializer": random.Orthogonal,
+        "OrthogonalInitializer": structured.Orthogonal,
+        "STFTInitializer": structured.STFT,
         "normal": random.RandomNormal,
         "one": constant.Ones,
         "uniform": random.RandomUniform,
         "zero": constant.Zeros,
     },
-)
+)  # fmt: skip
 
 
 def get(identifier: Any) -> Any:
@@ -40,5 +45,13 @@ def get(identifier: Any) -> Any:
     return _registry.get(identifier)
 
 
-serialize = _registry.serialize
+def serialize(initializer: Any) -> Any:
+    """The config that `deserialize` makes an equal initializer from, as Keras's files have it.
+
+    Raises:
+        TypeError: it has neither `get_config` nor a name.
+    """
+    return _registry.serialize(initializer)
+
+
 deserialize = _registry.deserialize

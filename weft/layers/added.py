@@ -10,6 +10,7 @@ from weft.engine import ArrayLike, as_tensor
 from weft.layers import tracking
 from weft.layers.calls import calls
 from weft.metrics import Mean
+from weft.regularizers import penalty
 
 __all__ = ["Added"]
 
@@ -41,7 +42,7 @@ class Added:
             found += [f() for f in layer._loss_functions]
         for variable in self.trainable_variables:
             if variable.regularizer is not None:
-                found.append(variable.regularizer(variable))
+                found.append(penalty(variable.regularizer, variable, variable.path))
         return found
 
     def _clear_losses(self) -> None:

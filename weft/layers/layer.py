@@ -322,7 +322,10 @@ class Layer(Described, Added, Structure):
                 raise self._located(error, f"called on {_described(args)}") from error
         if self.activity_regularizer is not None:
             for leaf in jax.tree.leaves(outputs):
-                self.add_loss(self.activity_regularizer(leaf) / (leaf.shape or (1,))[0])
+                cost = regularizers.penalty(
+                    self.activity_regularizer, leaf, f"the output of {self.name}"
+                )
+                self.add_loss(cost / (leaf.shape or (1,))[0])
         return outputs
 
     def _converted(self, value: Any) -> Any:

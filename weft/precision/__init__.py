@@ -1,5 +1,6 @@
 """Dtype policies: half precision in one line."""
 
+from weft.optimizers import LossScaleOptimizer
 from weft.precision.policy import DTypePolicy, get, global_policy, set_global_policy
 
 # Keras 3's and Keras 2's other names of the same things.
@@ -9,6 +10,7 @@ set_dtype_policy = set_global_policy
 
 __all__ = [
     "DTypePolicy",
+    "LossScaleOptimizer",
     "Policy",
     "dtype_policy",
     "get",

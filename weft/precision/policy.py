@@ -18,7 +18,7 @@ class DTypePolicy:
 
     Args:
         name: a float dtype ("float32", "bfloat16", ...), or "mixed_float16" or "mixed_bfloat16",
-            which compute in half precision on float32 variables.
+            which compute in half precision on float32 variables; by default the global policy's.
 
     Raises:
         ValueError: the name is none of those.
@@ -26,9 +26,10 @@ class DTypePolicy:
 
     __slots__ = ("compute", "name", "variable")
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str | None = None) -> None:
         self.compute: np.dtype[Any]
         self.variable: np.dtype[Any]
+        name = name or _global.name
         if name in _MIXED:
             self.compute, self.variable = as_dtype(_MIXED[name]), as_dtype("float32")
         else:

@@ -25,6 +25,21 @@ from weft.engine import (
     Shape as TensorShape,
 )
 from weft.engine.names import unknown
+from weft.initializers import (
+    Constant as constant_initializer,
+)
+from weft.initializers import (
+    Ones as ones_initializer,
+)
+from weft.initializers import (
+    RandomNormal as random_normal_initializer,
+)
+from weft.initializers import (
+    RandomUniform as random_uniform_initializer,
+)
+from weft.initializers import (
+    Zeros as zeros_initializer,
+)
 from weft.ops import (
     abs,
     add,
@@ -187,26 +202,34 @@ from weft.tf import (
     nn,
     random,
 )
+from weft.tf.keras import (
+    initializers,
+    losses,
+    metrics,
+    optimizers,
+)
 
 __all__ = [
     "DType", "GradientTape", "Tensor", "TensorShape", "TensorSpec", "UnconnectedGradients",
     "Variable", "abs", "acos", "acosh", "add", "add_n", "argmax", "argmin", "argsort", "as_dtype",
     "asin", "asinh", "atan", "atan2", "atanh", "bfloat16", "bool", "boolean_mask", "broadcast_to",
     "cast", "clip_by_global_norm", "clip_by_norm", "clip_by_value", "complex64", "concat", "cond",
-    "config", "constant", "convert_to_tensor", "cos", "cosh", "cumsum", "custom_gradient", "data",
-    "divide", "dtypes", "einsum", "equal", "executing_eagerly", "exp", "expand_dims", "eye", "fill",
-    "float16", "float32", "float64", "floor", "floordiv", "function", "gather", "gather_nd",
-    "greater", "greater_equal", "identity", "int16", "int32", "int64", "int8", "is_tensor", "keras",
-    "less", "less_equal", "linalg", "linspace", "logical_and", "logical_not", "logical_or",
-    "map_fn", "math", "matmul", "maximum", "meshgrid", "minimum", "multiply", "negative", "newaxis",
-    "nn", "norm", "not_equal", "one_hot", "ones", "ones_like", "pad", "pow", "random", "range",
-    "rank", "recompute_grad", "reduce_all", "reduce_any", "reduce_logsumexp", "reduce_max",
-    "reduce_mean", "reduce_min", "reduce_prod", "reduce_sum", "repeat", "reshape", "reverse",
-    "roll", "round", "scan", "scatter_nd", "shape", "sigmoid", "sign", "sin", "sinh", "size",
-    "slice", "sort", "split", "sqrt", "square", "squeeze", "stack", "stop_gradient", "subtract",
-    "switch_case", "tan", "tanh", "tensor_scatter_nd_add", "tensor_scatter_nd_update", "tensordot",
-    "tile", "transpose", "truediv", "uint16", "uint32", "uint64", "uint8", "unstack",
-    "vectorized_map", "where", "while_loop", "zeros", "zeros_like",
+    "config", "constant", "constant_initializer", "convert_to_tensor", "cos", "cosh", "cumsum",
+    "custom_gradient", "data", "divide", "dtypes", "einsum", "equal", "executing_eagerly", "exp",
+    "expand_dims", "eye", "fill", "float16", "float32", "float64", "floor", "floordiv", "function",
+    "gather", "gather_nd", "greater", "greater_equal", "identity", "initializers", "int16", "int32",
+    "int64", "int8", "is_tensor", "keras", "less", "less_equal", "linalg", "linspace",
+    "logical_and", "logical_not", "logical_or", "losses", "map_fn", "math", "matmul", "maximum",
+    "meshgrid", "metrics", "minimum", "multiply", "negative", "newaxis", "nn", "norm", "not_equal",
+    "one_hot", "ones", "ones_initializer", "ones_like", "optimizers", "pad", "pow", "random",
+    "random_normal_initializer", "random_uniform_initializer", "range", "rank", "recompute_grad",
+    "reduce_all", "reduce_any", "reduce_logsumexp", "reduce_max", "reduce_mean", "reduce_min",
+    "reduce_prod", "reduce_sum", "repeat", "reshape", "reverse", "roll", "round", "scan",
+    "scatter_nd", "shape", "sigmoid", "sign", "sin", "sinh", "size", "slice", "sort", "split",
+    "sqrt", "square", "squeeze", "stack", "stop_gradient", "subtract", "switch_case", "tan", "tanh",
+    "tensor_scatter_nd_add", "tensor_scatter_nd_update", "tensordot", "tile", "transpose",
+    "truediv", "uint16", "uint32", "uint64", "uint8", "unstack", "vectorized_map", "where",
+    "while_loop", "zeros", "zeros_initializer", "zeros_like",
 ]  # fmt: skip
 
 

@@ -2,13 +2,18 @@
 
 from weft.engine.names import unknown
 from weft.precision import (
+    DTypePolicy,
+    LossScaleOptimizer,
     Policy,
+    dtype_policy,
     global_policy,
+    set_dtype_policy,
     set_global_policy,
 )
 
 __all__ = [
-    "Policy", "global_policy", "set_global_policy",
+    "DTypePolicy", "LossScaleOptimizer", "Policy", "dtype_policy", "global_policy",
+    "set_dtype_policy", "set_global_policy",
 ]  # fmt: skip
 
 
