@@ -57,11 +57,10 @@ class LossScaleOptimizer(Delegating):
     Args:
         inner_optimizer: an optimizer, its name or config. Clipping, averages, weight decay and
             accumulation are its own.
-        initial_scale: s at first, 2¹⁵ by default.
-        dynamic_growth_steps: after how many finite steps s is doubled, 2000 by default.
+        initial_scale: s at first.
+        dynamic_growth_steps: after how many finite steps s is doubled.
         name: made up from the class's if absent.
-        dynamic: whether s changes; Keras 2's. A fixed scale needs an `initial_scale`; a step that
-            overflows is left out all the same.
+        dynamic: whether s changes; Keras 2's. A step that overflows is left out all the same.
 
     Raises:
         TypeError: `inner_optimizer` is none, or an option belongs to it.
@@ -83,16 +82,16 @@ class LossScaleOptimizer(Delegating):
     def __init__(
         self,
         inner_optimizer: Any,
-        initial_scale: float | None = None,
-        dynamic_growth_steps: int | None = None,
+        initial_scale: float = 2.0**15,
+        dynamic_growth_steps: int = 2000,
         name: str | None = None,
         *,
         dynamic: bool = True,
         **kwargs: Any,
     ) -> None:
         if isinstance(initial_scale, bool):  # Keras 2 has `dynamic` in this place
-            dynamic, initial_scale = initial_scale, None
-        _check_arguments(initial_scale, dynamic_growth_steps, dynamic)
+            dynamic, initial_scale = initial_scale, 2.0**15
+        _check_arguments(initial_scale, dynamic_growth_steps)
         inner = self._part(inner_optimizer)
         if isinstance(inner, LossScaleOptimizer) or inner.loss_scale_factor is not None:
             raise ValueError(
@@ -101,8 +100,8 @@ class LossScaleOptimizer(Delegating):
             )
         super().__init__(name, **kwargs)
         self.inner_optimizer = inner
-        self.initial_scale = 2.0**15 if initial_scale is None else float(initial_scale)
-        self.dynamic_growth_steps = 2000 if dynamic_growth_steps is None else dynamic_growth_steps
+        self.initial_scale = float(initial_scale)
+        self.dynamic_growth_steps = dynamic_growth_steps
         self.dynamic = bool(dynamic)
         self.step_counter = self._new_variable(np.zeros((), np.int32), "step_counter")
         self.dynamic_scale = self._new_variable(np.float32(self.initial_scale), "dynamic_scale")
@@ -181,7 +180,6 @@ class LossScaleOptimizer(Delegating):
         }
         if not self.dynamic:
             config["dynamic"] = False
-            del config["dynamic_growth_steps"]
         return config
 
     @classmethod
@@ -190,15 +188,11 @@ class LossScaleOptimizer(Delegating):
         return cls(**{**config, "inner_optimizer": inner})
 
 
-def _check_arguments(scale: Any, growth: Any, dynamic: bool) -> None:
+def _check_arguments(scale: Any, growth: Any) -> None:
     kind = "LossScaleOptimizer"
-    if not dynamic and scale is None:
-        raise ValueError(f"{kind}: a scale that is not dynamic needs an initial_scale.")
-    if not dynamic and growth is not None:
-        raise ValueError(f"{kind}: dynamic_growth_steps is for a dynamic scale only.")
-    if scale is not None and not 0 < scale < float("inf"):
+    if not 0 < scale < float("inf"):
         raise ValueError(f"{kind}: initial_scale must be positive and finite, got {scale!r}.")
-    if growth is not None and (not isinstance(growth, int) or growth < 1):
+    if not isinstance(growth, int) or growth < 1:
         raise ValueError(
             f"{kind}: dynamic_growth_steps must be an integer of at least 1, got {growth!r}."
         )
