@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from weft.engine import ArrayLike, ShapeError, Tensor, Variable, as_tensor, nest
 from weft.losses import Loss
 from weft.metrics import Mean, Metric
 from weft.optimizers.schedules import LearningRateSchedule
+from weft.training.ranks import in_one_shape
 
 __all__ = ["CompiledLoss", "CompiledMetrics"]
 
@@ -145,7 +147,8 @@ class CompiledLoss:
                     f"the loss{where} needs targets, but the data has no y. Pass y, or batches of "
                     "(x, y)."
                 )
-            value = as_tensor(loss(targets[name], outputs[name], sample_weight=weights[name]))
+            call = partial(loss, sample_weight=weights[name])
+            value = as_tensor(in_one_shape(loss.name, call, targets[name], outputs[name]))
             if value.shape != ():
                 raise ValueError(
                     f"the loss {getattr(loss, 'name', loss)!r} returned shape "
@@ -252,10 +255,10 @@ class CompiledMetrics:
             if targets[name] is None:
                 continue
             for metric, weighted in group:
+                update = metric.update_state
                 if weighted and weights[name] is not None:
-                    metric.update_state(targets[name], outputs[name], sample_weight=weights[name])
-                else:
-                    metric.update_state(targets[name], outputs[name])
+                    update = partial(update, sample_weight=weights[name])
+                in_one_shape(metric.name, update, targets[name], outputs[name])
 
     def reset_state(self) -> None:
         """Reset all metrics."""
@@ -290,8 +293,10 @@ def _spread(given: Any, outputs: dict[Any, Any]) -> dict[Any, list[Any]]:
             given = list(given.values())
         return {None: _flat(given)}
     nested = isinstance(given, list | tuple) and any(isinstance(g, list | tuple) for g in given)
-    if isinstance(given, dict) or nested or (
-        isinstance(given, list | tuple) and len(given) == len(outputs)
+    if (
+        isinstance(given, dict)
+        or nested
+        or (isinstance(given, list | tuple) and len(given) == len(outputs))
     ):
         found = matched("metrics", given, outputs, spread=True)
         return {k: _flat(v) for k, v in found.items()}

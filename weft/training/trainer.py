@@ -271,9 +271,7 @@ class Trainer:
             gradients = tape.gradient(scaled, variables)
             self._need_optimizer().apply_gradients(zip(gradients, variables, strict=True))
         else:
-            warnings.warn(
-                "the model has no trainable weights: fit changes nothing.", stacklevel=2
-            )
+            warnings.warn("the model has no trainable weights: fit changes nothing.", stacklevel=2)
         return self.compute_metrics(x, y, y_pred, sample_weight)
 
     def _need_optimizer(self) -> Any:
@@ -371,8 +369,12 @@ class Trainer:
             x, y, sample_weight = unpack(kept)
             validation_data = held
         source = sources.source_for(
-            x, y, sample_weight,
-            batch_size=batch_size, steps=steps_per_epoch, shuffle=shuffle,
+            x,
+            y,
+            sample_weight,
+            batch_size=batch_size,
+            steps=steps_per_epoch,
+            shuffle=shuffle,
             class_weight=class_weight,
         )
         validation = None
@@ -567,7 +569,6 @@ def _run_epoch(
         )
     if not isinstance(logs, dict):
         raise ValueError(
-            f"{step.name} must return a dict of values by name, it returned "
-            f"{type(logs).__name__}."
+            f"{step.name} must return a dict of values by name, it returned {type(logs).__name__}."
         )
     return logs
