@@ -3,15 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from weft.losses import catalogue as losses
 from weft.losses.lookup import FunctionRegistry
-from weft.metrics import accuracy, errors, mean
+from weft.metrics import (
+    accuracy,
+    auc,
+    confusion,
+    correlation,
+    errors,
+    fscore,
+    iou,
+    mean,
+    operating_points,
+    r2,
+)
 from weft.metrics.metric import Metric
 
 __all__ = ["accuracy_for", "crossentropy_for", "deserialize", "get", "serialize"]
 
-_families = (mean, accuracy, errors)
+_families = (
+    mean, accuracy, errors, auc, confusion, operating_points, fscore, iou, r2, correlation,
+)  # fmt: skip
 _public = {name: getattr(family, name) for family in _families for name in family.__all__}
 _classes = {name: value for name, value in _public.items() if isinstance(value, type)}
 _short = {
@@ -19,6 +33,11 @@ _short = {
     "mse": "MeanSquaredError", "MSE": "MeanSquaredError",
     "mae": "MeanAbsoluteError", "MAE": "MeanAbsoluteError",
     "bce": "BinaryCrossentropy", "BCE": "BinaryCrossentropy",
+    "mape": "MeanAbsolutePercentageError", "MAPE": "MeanAbsolutePercentageError",
+    "msle": "MeanSquaredLogarithmicError", "MSLE": "MeanSquaredLogarithmicError",
+    "kld": "KLDivergence", "KLD": "KLDivergence", "kullback_leibler_divergence": "KLDivergence",
+    "logcosh": "LogCoshError", "log_cosh": "LogCoshError", "cosine_proximity": "CosineSimilarity",
+    "fbeta_score": "FBetaScore",
     "rmse": "RootMeanSquaredError", "RMSE": "RootMeanSquaredError",
 }  # fmt: skip
 functions = {
@@ -34,8 +53,16 @@ _registry = FunctionRegistry(
     {short: _classes[name] for short, name in _short.items()},
 )
 get = _registry.get
-serialize = _registry.serialize
 deserialize = _registry.deserialize
+
+
+def serialize(metric: Any) -> Any:
+    """The config that `deserialize` makes an equal metric from, as Keras's files have it.
+
+    Raises:
+        TypeError: it has neither `get_config` nor a name.
+    """
+    return _registry.serialize(metric)
 
 
 def accuracy_for(y_true_shape: Sequence[int], y_pred_shape: Sequence[int]) -> type[Metric]:

@@ -1,4 +1,4 @@
-"""Running means of the losses: errors and cross-entropies as metrics."""
+"""Running means of the losses: errors, cross-entropies, divergences and margins as metrics."""
 
 from __future__ import annotations
 
@@ -7,19 +7,30 @@ from typing import Any
 import jax.numpy as jnp
 
 from weft.engine import ArrayOp, Tensor
+from weft.losses.labels import counted_labels
+from weft.losses.margin import categorical_hinge, hinge, squared_hinge
 from weft.losses.pairs import pair, pair_function
 from weft.losses.probabilistic import (
     binary_crossentropy,
     categorical_crossentropy,
-    counted_labels,
+    kl_divergence,
+    poisson,
     sparse_categorical_crossentropy,
 )
-from weft.losses.regression import mean_absolute_error, mean_squared_error
+from weft.losses.regression import (
+    log_cosh,
+    mean_absolute_error,
+    mean_absolute_percentage_error,
+    mean_squared_error,
+    mean_squared_logarithmic_error,
+)
 from weft.metrics.mean import MeanMetricWrapper, _quotient
 
 __all__ = [
-    "BinaryCrossentropy", "CategoricalCrossentropy", "MeanAbsoluteError", "MeanSquaredError",
-    "RootMeanSquaredError", "SparseCategoricalCrossentropy",
+    "BinaryCrossentropy", "CategoricalCrossentropy", "CategoricalHinge", "Hinge", "KLDivergence",
+    "LogCoshError", "MeanAbsoluteError", "MeanAbsolutePercentageError", "MeanSquaredError",
+    "MeanSquaredLogarithmicError", "Poisson", "RootMeanSquaredError",
+    "SparseCategoricalCrossentropy", "SquaredHinge",
 ]  # fmt: skip
 
 
@@ -55,7 +66,7 @@ class RootMeanSquaredError(MeanMetricWrapper):
 
     def result(self) -> Tensor:
         """The root of the mean; 0 before anything was added."""
-        return _root(self.total, self.count)  # type: ignore[no-any-return]
+        return _root(self.total, self.count)
 
 
 class MeanAbsoluteError(MeanMetricWrapper):
@@ -63,6 +74,31 @@ class MeanAbsoluteError(MeanMetricWrapper):
 
     def __init__(self, name: str | None = "mean_absolute_error", dtype: Any = None) -> None:
         super().__init__(mean_absolute_error, name, dtype)
+
+
+class MeanAbsolutePercentageError(MeanMetricWrapper):
+    """100·mean(|(y_true - y_pred) / y_true|); the arguments are those of `Metric`."""
+
+    def __init__(
+        self, name: str | None = "mean_absolute_percentage_error", dtype: Any = None
+    ) -> None:
+        super().__init__(mean_absolute_percentage_error, name, dtype)
+
+
+class MeanSquaredLogarithmicError(MeanMetricWrapper):
+    """mean((log(1 + y_true) - log(1 + y_pred))²); the arguments are those of `Metric`."""
+
+    def __init__(
+        self, name: str | None = "mean_squared_logarithmic_error", dtype: Any = None
+    ) -> None:
+        super().__init__(mean_squared_logarithmic_error, name, dtype)
+
+
+class LogCoshError(MeanMetricWrapper):
+    """mean(log cosh(y_pred - y_true)); the arguments are those of `Metric`."""
+
+    def __init__(self, name: str | None = "logcosh", dtype: Any = None) -> None:
+        super().__init__(log_cosh, name, dtype)
 
 
 class BinaryCrossentropy(MeanMetricWrapper):
@@ -132,3 +168,44 @@ class SparseCategoricalCrossentropy(MeanMetricWrapper):
 
     def _mask(self, y_true: Any, y_pred: Any) -> Any:
         return counted_labels(y_true, y_pred, super()._mask(y_true, y_pred), **self._fn_kwargs)
+
+
+class KLDivergence(MeanMetricWrapper):
+    """The mean of `weft.losses.kl_divergence`; the arguments are those of `Metric`."""
+
+    def __init__(self, name: str | None = "kl_divergence", dtype: Any = None) -> None:
+        super().__init__(kl_divergence, name, dtype)
+
+
+class Poisson(MeanMetricWrapper):
+    """The mean of `weft.losses.poisson`; the arguments are those of `Metric`."""
+
+    def __init__(self, name: str | None = "poisson", dtype: Any = None) -> None:
+        super().__init__(poisson, name, dtype)
+
+
+class Hinge(MeanMetricWrapper):
+    """The mean of `weft.losses.hinge`; the arguments are those of `Metric`.
+
+    Example:
+        >>> from weft.metrics import Hinge
+        >>> float(Hinge()([[1.0, -1.0], [1.0, 1.0]], [[0.5, -2.0], [3.0, 0.5]]))
+        0.25
+    """
+
+    def __init__(self, name: str | None = "hinge", dtype: Any = None) -> None:
+        super().__init__(hinge, name, dtype)
+
+
+class SquaredHinge(MeanMetricWrapper):
+    """The mean of `weft.losses.squared_hinge`; the arguments are those of `Metric`."""
+
+    def __init__(self, name: str | None = "squared_hinge", dtype: Any = None) -> None:
+        super().__init__(squared_hinge, name, dtype)
+
+
+class CategoricalHinge(MeanMetricWrapper):
+    """The mean of `weft.losses.categorical_hinge`; the arguments are those of `Metric`."""
+
+    def __init__(self, name: str | None = "categorical_hinge", dtype: Any = None) -> None:
+        super().__init__(categorical_hinge, name, dtype)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from weft.engine import Variable, as_dtype, boundary
-from weft.engine.names import snake_case
+from weft.engine.names import auto_name
 from weft.initializers import get as get_initializer
 from weft.losses.lookup import forgotten_init
 
@@ -44,6 +44,11 @@ def _as_value(result: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(result)
     def fixed(self: Metric, *args: Any, **kwargs: Any) -> Any:
         value = result(self, *args, **kwargs)
+        if value is None:
+            raise TypeError(
+                f"{type(self).__name__}.result returned None: end it with `return` and the value, "
+                "a tensor or a dict of them."
+            )
         if isinstance(value, dict):
             return {k: v.value if isinstance(v, Variable) else v for k, v in value.items()}
         return value.value if isinstance(value, Variable) else value
@@ -58,11 +63,12 @@ class Metric:
     compute from it in `result`.
 
     Args:
-        name: the key in logs; the class's name in snake case by default.
+        name: the key in logs; the class's name in snake case by default, numbered where it is
+            taken.
         dtype: of the state; float32 by default (in half precision sums would stop growing).
 
     Raises:
-        TypeError: an unknown dtype.
+        TypeError: a name that is no string, or an unknown dtype.
 
     Example:
         >>> import weft
@@ -84,8 +90,13 @@ class Metric:
         -1.0
     """
 
+    #: False until the first batch for a metric that makes its state only then.
+    built = True
+
     def __init__(self, name: str | None = None, dtype: Any = None) -> None:
-        self.name = name or snake_case(type(self).__name__)
+        if name is not None and not isinstance(name, str):
+            raise TypeError(f"{type(self).__name__}: name must be a string, got {name!r}.")
+        self.name = name or auto_name(type(self))
         self._dtype = as_dtype("float32" if dtype is None else getattr(dtype, "name", dtype))
         self._updating = False
         self._own: list[tuple[Variable, np.ndarray[Any, Any]]] = []  # with their first values
@@ -95,6 +106,10 @@ class Metric:
         for name, wrap in (("update_state", _as_round), ("result", _as_value)):
             if name in cls.__dict__:
                 setattr(cls, name, wrap(cls.__dict__[name]))
+        # Overriding Keras 2's name of `reset_state` overrides both, and the other way round.
+        for name, other in (("reset_state", "reset_states"), ("reset_states", "reset_state")):
+            if name in cls.__dict__ and other not in cls.__dict__:
+                setattr(cls, other, cls.__dict__[name])
 
     @property
     def dtype(self) -> str:
@@ -125,6 +140,8 @@ class Metric:
         for variable in self._parts(Variable):
             value = first.get(id(variable))
             variable.assign(np.zeros(variable.shape, variable.dtype) if value is None else value)
+
+    reset_states = reset_state  # Keras 2's name
 
     # -- state ----------------------------------------------------------------------------
 
@@ -227,18 +244,26 @@ class Metric:
         Raises:
             ValueError: one of them has other variables than this metric; nothing is changed then.
         """
-        metrics = list(metrics)
-        shapes = [tuple(v.shape) for v in self.variables]
+        metrics = [metric for metric in metrics if metric.built]  # the others saw no batch
+        if not metrics:
+            return
+        wanted: Metric = self if self.built else metrics[0]
+        shapes = [tuple(v.shape) for v in wanted.variables]
         for other in metrics:
             theirs = [tuple(v.shape) for v in other.variables]
-            if theirs != shapes:
+            if theirs != shapes or not (self.built or isinstance(other, type(self))):
                 raise ValueError(
                     f"cannot merge {other!r} into {self!r}: its variables have the shapes "
                     f"{theirs}, expected {shapes}. Merge metrics of one class and configuration."
                 )
+        if not self.built:
+            self._build_as(wanted)
         for other in metrics:
             for mine, its in zip(self.variables, other.variables, strict=True):
                 mine.assign_add(its)
+
+    def _build_as(self, other: Metric) -> None:
+        """Make the state that `other` has, where it is made with the first batch."""
 
     # -- around it ------------------------------------------------------------------------
 
@@ -246,10 +271,6 @@ class Metric:
         """Update the state with a batch, and return the result."""
         self.update_state(*args, **kwargs)
         return self.result()
-
-    def reset_states(self) -> None:
-        """Keras 2's name of `reset_state`."""
-        self.reset_state()
 
     def get_config(self) -> dict[str, Any]:
         """What makes an equal metric; a subclass adds its own arguments."""

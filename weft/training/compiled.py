@@ -261,9 +261,11 @@ class CompiledMetrics:
                 in_one_shape(metric.name, update, targets[name], outputs[name])
 
     def reset_state(self) -> None:
-        """Reset all metrics."""
-        for metric in self.metrics:
-            metric.reset_state()
+        """Reset all metrics, also those that were given as objects and are not matched yet."""
+        given = self.metrics if self._by_output else _flat([self.given, self.weighted])
+        for metric in given:
+            if isinstance(metric, Metric):
+                metric.reset_state()
 
     reset_states = reset_state
 
@@ -277,6 +279,12 @@ def results(metrics: Sequence[Metric]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for metric in metrics:
         value = metric.result()
+        if isinstance(value, str | list | tuple):
+            raise TypeError(
+                f"the metric {metric.name!r} ({type(metric).__name__}) returned a "
+                f"{type(value).__name__} as its result; return a scalar tensor, or a dict of them "
+                "by name to report several values."
+            )
         if isinstance(value, dict):
             found.update(value)
         else:
@@ -289,8 +297,6 @@ def _spread(given: Any, outputs: dict[Any, Any]) -> dict[Any, list[Any]]:
     if given is None:
         return {k: [] for k in outputs}
     if None in outputs:
-        if isinstance(given, dict):
-            given = list(given.values())
         return {None: _flat(given)}
     nested = isinstance(given, list | tuple) and any(isinstance(g, list | tuple) for g in given)
     if (
@@ -306,17 +312,22 @@ def _spread(given: Any, outputs: dict[Any, Any]) -> dict[Any, list[Any]]:
 def _flat(given: Any) -> list[Any]:
     if given is None:
         return []
+    if isinstance(given, dict):
+        given = list(given.values())
     if isinstance(given, list | tuple):
         return [one for part in given for one in _flat(part)]
     return [given]
 
 
 def as_metric(metric: Any, y_true: Any, y_pred: Any) -> Metric:
-    """A metric object from an object, string or function; "accuracy" is chosen by the shapes."""
+    """A metric object from an object, string or function; accuracy, crossentropy go by shapes."""
     if isinstance(metric, Metric):
         return metric
     if metric in ("accuracy", "acc"):
         cls = metrics_module.accuracy_for(y_true.shape, y_pred.shape)
+        return cls(name=metric)  # type: ignore[no-any-return]
+    if metric in ("crossentropy", "ce"):
+        cls = metrics_module.crossentropy_for(y_true.shape, y_pred.shape)
         return cls(name=metric)  # type: ignore[no-any-return]
     found: Metric | Callable[..., Any] = metrics_module.get(metric)
     if isinstance(found, type):
