@@ -21,6 +21,7 @@ __all__ = [
     "associative_scan",
     "fori_loop",
     "map",
+    "repeated",
     "scan",
     "vectorized_map",
     "while_loop",
@@ -302,6 +303,50 @@ def scan(
         jax.tree.unflatten(tree, outs[:leaf_count]),
         jax.tree.unflatten(y_tree, outs[len(carry) :]),
     )
+
+
+def _repeated(*operands: Any, sizes: Any, body: Any, wiring: Any) -> Any:
+    n_carry, n_xs = sizes
+    carry, count, xs = operands[:n_carry], operands[n_carry], operands[n_carry + 1 :][:n_xs]
+    fixed = operands[n_carry + 1 + n_xs :]
+
+    def step(i: Any, carry: Any) -> Any:
+        row = [lax.dynamic_index_in_dim(x, i, keepdims=False) for x in xs]
+        return tuple(wired(body, wiring, carry, fixed, row))
+
+    return lax.fori_loop(0, count, step, tuple(carry))
+
+
+_repeated_op = Op(_repeated, "repeated", differentiable=False)
+_zeros = Op(lambda *, shape, dtype: jnp.zeros(shape, dtype), "zeros")
+
+
+def repeated(f: Callable[[Any], Any], xs: Any, count: Any) -> Any:
+    """`f` of the first `count` rows of `xs`, one after the other; what it returned for the last.
+
+    Args:
+        f: a function of a nest like `xs` without the first axis; it may assign variables.
+        xs: a nest of tensors with equal first dimensions.
+        count: how many rows, a scalar integer tensor: other numbers of rows are the same program.
+
+    Returns:
+        Zeros in the structure of f's result where `count` is 0.
+    """
+    rows, tree = flat_tensors(xs)
+    specs = [spec(tuple(t.shape[1:]), t.spec.dtype, t.spec.weak) for t in rows]
+    body = Body(f, "repeated", jax.tree.structure((xs,)), specs)
+    written, n = body.written, len(body.outs)
+    outer = Operands(written, n)
+    graph, stands = body.cut(written, [t.spec.dtype for t in body.outs])
+    wiring = outer.wire(stands)
+    empty = [
+        record(_zeros, (("shape", tuple(t.shape)), ("dtype", t.spec.dtype)), ()) for t in body.outs
+    ]
+    carry = [*empty, *(state.trace.read(v) for v in written)]
+    params = (("sizes", (len(carry), len(rows))), ("body", graph), ("wiring", wiring))
+    outs = record(_repeated_op, params, [*carry, as_tensor(count), *rows, *outer.operands()])
+    write(written, outs[n:])
+    return jax.tree.unflatten(body.tree, outs[:n])
 
 
 def map(f: Callable[..., Any], xs: Any) -> Any:

@@ -1,0 +1,385 @@
+"""`Fitting`: fit, evaluate, predict and their single batches, in terms of step functions."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import numpy as np
+
+from weft.engine import to_numpy
+from weft.training import sources
+from weft.training.callback_list import CallbackList
+from weft.training.history import History
+from weft.training.logs import Logs
+from weft.training.sources import unpack
+from weft.training.steps import Batches, StepFunction
+
+__all__ = ["Fitting"]
+
+
+class Fitting:
+    """The loops of a model that has steps: the part of `Trainer` that goes through data."""
+
+    steps_per_execution: int = 1
+    run_eagerly: bool = False
+    stop_training: bool = False
+    history: History | None = None
+    train_function: Callable[..., Any] | None = None
+    test_function: Callable[..., Any] | None = None
+    predict_function: Callable[..., Any] | None = None
+
+    # -- step functions -------------------------------------------------------------------
+
+    def make_train_function(self, force: bool = False) -> Callable[..., Any]:
+        """The function that `fit` calls: an iterator over batches -> the logs of a step.
+
+        It takes `steps_per_execution` batches (fewer at the end of the data) through
+        `train_step`. Override it to go through the data in another way; the function raises
+        StopIteration, or is not called, when there are no more batches.
+
+        Args:
+            force: whether to make it anew, which compiles the step again.
+        """
+        return self._made("train", force)
+
+    def make_test_function(self, force: bool = False) -> Callable[..., Any]:
+        """The function that `evaluate` calls, as `make_train_function`."""
+        return self._made("test", force)
+
+    def make_predict_function(self, force: bool = False) -> Callable[..., Any]:
+        """The function that `predict` calls: an iterator -> the outputs for one batch."""
+        return self._made("predict", force)
+
+    def _made(self, kind: str, force: bool) -> Callable[..., Any]:
+        name = f"{kind}_function"
+        if force or getattr(self, name) is None:
+            steps = 1 if kind == "predict" else self.steps_per_execution
+            step = getattr(self, f"{kind}_step")
+            made = StepFunction(step, f"{kind}_step", self.run_eagerly, steps)
+            object.__setattr__(self, name, made)
+        return getattr(self, name)  # type: ignore[no-any-return]
+
+    def _forget_steps(self) -> None:
+        for kind in ("train", "test", "predict"):
+            object.__setattr__(self, f"{kind}_function", None)
+
+    def __getstate__(self) -> dict[str, Any]:
+        # A copy compiles its own.
+        return {k: v for k, v in self.__dict__.items() if not isinstance(v, StepFunction)}
+
+    @property
+    def programs(self) -> dict[str, list[Any]]:
+        """The programs compiled for each step, for inspection."""
+        functions = {
+            kind: getattr(self, f"{kind}_function") for kind in ("train", "test", "predict")
+        }
+        return {
+            f"{kind}_step": function.programs
+            for kind, function in functions.items()
+            if isinstance(function, StepFunction)
+        }
+
+    # -- loops ----------------------------------------------------------------------------
+
+    def fit(
+        self,
+        x: Any = None,
+        y: Any = None,
+        batch_size: int | None = None,
+        epochs: int = 1,
+        verbose: Any = "auto",
+        callbacks: Any = None,
+        validation_split: float = 0.0,
+        validation_data: Any = None,
+        shuffle: bool = True,
+        class_weight: dict[int, float] | None = None,
+        sample_weight: Any = None,
+        initial_epoch: int = 0,
+        steps_per_epoch: int | None = None,
+        validation_steps: int | None = None,
+        validation_batch_size: int | None = None,
+        validation_freq: int = 1,
+    ) -> History:
+        """Train for a number of epochs.
+
+        Args:
+            x: inputs: an array or a nest of them (first dimension: examples), or an iterable of
+                batches (`weft.data.Dataset`, generator, torch DataLoader, ...).
+            y: targets, in the structure of the outputs.
+            batch_size: examples a step; 32 by default.
+            epochs: the epoch to stop at.
+            verbose: 0 silent, 1 a progress bar, 2 a line an epoch, "auto" 1.
+            callbacks: Callback objects.
+            validation_split: the last part of the arrays is held out.
+            validation_data: `(x, y)`, `(x, y, sample_weight)` or an iterable of batches.
+            shuffle: whether arrays are shuffled anew each epoch.
+            class_weight: weights of the examples of each class.
+            sample_weight: weights of the examples.
+            initial_epoch: the number of the first epoch.
+            steps_per_epoch: batches an epoch.
+            validation_steps, validation_batch_size: for the evaluation of `validation_data`.
+            validation_freq: evaluate each so many epochs.
+
+        Returns:
+            The History: `history.history["loss"]` and so on, a value for each epoch.
+
+        Raises:
+            ValueError: the model is not compiled; arrays of unlike lengths or without examples.
+        """
+        compiled = self._need_compiled("fit")
+        if x is None:
+            raise ValueError("fit needs data: x, or an iterable of batches.")
+        if validation_split and validation_data is None:
+            whole = sources.arrays(x, y, sample_weight)
+            kept, held = sources.split(whole, validation_split)
+            x, y, sample_weight = unpack(kept)
+            validation_data = held
+        source = sources.source_for(
+            x,
+            y,
+            sample_weight,
+            batch_size=batch_size,
+            steps=steps_per_epoch,
+            shuffle=shuffle,
+            class_weight=class_weight,
+        )
+        validation = None
+        if validation_data is not None:
+            packed = sources.is_iterable_of_batches(validation_data)
+            parts = (validation_data,) if packed else unpack(validation_data)
+            validation = sources.source_for(
+                *parts, batch_size=validation_batch_size or batch_size, steps=validation_steps
+            )
+        compiled.loss.expect(source.targets)
+        callback_list = _callbacks(
+            self, callbacks, verbose, add_history=True, epochs=epochs, steps=source.size
+        )
+        step = self.make_train_function()
+        object.__setattr__(self, "stop_training", False)
+        logs = Logs()
+        try:
+            callback_list.on_train_begin()
+            for epoch in range(initial_epoch, epochs):
+                self.reset_metrics()
+                callback_list.on_epoch_begin(epoch)
+                logs = Logs(_run_epoch(source, step, callback_list, "train", self))
+                if validation is not None and (epoch + 1 - initial_epoch) % validation_freq == 0:
+                    found = self._evaluate(validation, callback_list)
+                    logs.update({f"val_{name}": value for name, value in found.items()})
+                callback_list.on_epoch_end(epoch, logs)
+                if self.stop_training:
+                    break
+            if self.optimizer is not None:
+                self.optimizer.finalize_variable_values(self.trainable_variables)  # type: ignore[attr-defined]
+            callback_list.on_train_end(logs)
+        finally:
+            callback_list.close()
+            self._after()
+        assert self.history is not None
+        return self.history
+
+    def _after(self) -> None:
+        """A run is over: forget its targets, and the losses that a traced step left (symbolic)."""
+        if self._compiled is not None:
+            self._compiled.loss.expect(None)
+        self._clear_losses()  # type: ignore[attr-defined]
+
+    def _evaluate(self, source: sources.Source, callback_list: CallbackList) -> dict[str, Any]:
+        self._need_compiled("evaluate").loss.expect(source.targets)
+        self.reset_metrics()
+        callback_list.on_test_begin()
+        logs = _run_epoch(source, self.make_test_function(), callback_list, "test", self)
+        callback_list.on_test_end(logs)
+        return logs
+
+    def evaluate(
+        self,
+        x: Any = None,
+        y: Any = None,
+        batch_size: int | None = None,
+        verbose: Any = "auto",
+        sample_weight: Any = None,
+        steps: int | None = None,
+        callbacks: Any = None,
+        return_dict: bool = False,
+    ) -> Any:
+        """The loss and the metrics on data, given as for `fit`.
+
+        Returns:
+            The loss, or a list of it and the metrics; with `return_dict` a dict by name.
+        """
+        self._need_compiled("evaluate")
+        source = sources.source_for(x, y, sample_weight, batch_size=batch_size, steps=steps)
+        callback_list = _callbacks(self, callbacks, verbose, epochs=1, steps=source.size)
+        try:
+            logs = dict(Logs(self._evaluate(source, callback_list)))
+        finally:
+            callback_list.close()
+            self._after()
+        if return_dict:
+            return logs
+        values = list(logs.values())
+        return values[0] if len(values) == 1 else values
+
+    def predict(
+        self,
+        x: Any,
+        batch_size: int | None = None,
+        verbose: Any = "auto",
+        steps: int | None = None,
+        callbacks: Any = None,
+    ) -> Any:
+        """The outputs for data, batch by batch.
+
+        Returns:
+            NumPy arrays in the structure of the outputs, the batches joined.
+        """
+        source = sources.source_for(x, batch_size=batch_size, steps=steps)
+        callback_list = _callbacks(self, callbacks, verbose, epochs=1, steps=source.size)
+        step = self.make_predict_function()
+        outputs = _Joined()
+        batches, index = Batches(source.batches()), 0
+        try:
+            callback_list.on_predict_begin()
+            while batches.more():
+                callback_list.on_predict_batch_begin(index)
+                result = step(batches)
+                outputs.add(result)
+                callback_list.on_predict_batch_end(index, {"outputs": result})
+                index += 1
+            callback_list.on_predict_end()
+        finally:
+            callback_list.close()
+            self._after()
+        return outputs.result()
+
+    # -- single batches -------------------------------------------------------------------
+
+    def train_on_batch(
+        self,
+        x: Any,
+        y: Any = None,
+        sample_weight: Any = None,
+        class_weight: dict[int, float] | None = None,
+        return_dict: bool = False,
+    ) -> Any:
+        """One step of training on a batch; the metrics go on from earlier batches.
+
+        Returns:
+            The loss, or a list of it and the metrics; with `return_dict` a dict by name.
+        """
+        self._need_compiled("train_on_batch")
+        return self._on_batch(
+            self.make_train_function(), x, y, sample_weight, class_weight, return_dict
+        )
+
+    def test_on_batch(
+        self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False
+    ) -> Any:
+        """One step of evaluation on a batch; returns as `train_on_batch`."""
+        self._need_compiled("test_on_batch")
+        return self._on_batch(self.make_test_function(), x, y, sample_weight, None, return_dict)
+
+    def _on_batch(
+        self,
+        step: Callable[..., Any],
+        x: Any,
+        y: Any,
+        sample_weight: Any,
+        class_weight: Any,
+        as_dict: bool,
+    ) -> Any:
+        data = sources.arrays(x, y, sample_weight)
+        sources.check_lengths(data)
+        if class_weight:
+            data = sources.weighted_by_class(data, class_weight)
+        batches = Batches([jax.tree.map(np.array, sources.packed(data))])
+        logs = dict(Logs(step(batches)))
+        self._after()
+        if as_dict:
+            return logs
+        values = list(logs.values())
+        return values[0] if len(values) == 1 else values
+
+    def predict_on_batch(self, x: Any) -> Any:
+        """The outputs for one batch, as NumPy arrays."""
+        data = jax.tree.map(np.array, sources.packed(sources.arrays(x, None, None)))
+        return jax.tree.map(to_numpy, self.make_predict_function()(Batches([data])))
+
+
+def _callbacks(
+    model: Any, callbacks: Any, verbose: Any, *, add_history: bool = False, **params: Any
+) -> CallbackList:
+    if isinstance(callbacks, CallbackList):
+        return callbacks
+    return CallbackList(
+        callbacks,
+        add_history=add_history,
+        add_progbar=verbose != 0,
+        model=model,
+        verbose=verbose,
+        **params,
+    )
+
+
+def _run_epoch(
+    source: sources.Source, step: Callable[..., Any], callbacks: CallbackList, mode: str, model: Any
+) -> dict[str, Any]:
+    """One pass over the batches; the logs of the last step."""
+    begin = getattr(callbacks, f"on_{mode}_batch_begin")
+    end = getattr(callbacks, f"on_{mode}_batch_end")
+    logs: Any = None
+    batches = Batches(source.batches())
+    while batches.more():
+        begin(batches.taken)
+        try:
+            logs = step(batches)
+        except StopIteration:
+            break
+        end(max(batches.taken - 1, 0), logs)
+        if mode == "train" and model.stop_training:
+            break
+    if logs is None:
+        raise ValueError(
+            "the data gave no batches. An iterator that was used up cannot be run again; pass a "
+            "Dataset or a list of batches, or arrays."
+        )
+    if not isinstance(logs, dict):
+        raise ValueError(
+            f"{mode}_step must return a dict of values by name, it returned {type(logs).__name__}."
+        )
+    return logs
+
+
+class _Joined:
+    """The outputs of a run, joined: each batch is fetched while the next ones are computed."""
+
+    AHEAD = 2  # batches that may be under way
+
+    def __init__(self) -> None:
+        self._waiting: deque[Any] = deque()
+        self._fetched: list[Any] = []
+
+    def add(self, outputs: Any) -> None:
+        """Take the outputs of another batch."""
+        self._waiting.append(outputs)
+        if len(self._waiting) > self.AHEAD:
+            self._fetch()
+
+    def _fetch(self) -> None:
+        self._fetched.append(jax.tree.map(to_numpy, self._waiting.popleft()))
+
+    def result(self) -> Any:
+        """Arrays in the structure of the outputs.
+
+        Raises:
+            ValueError: there were no batches.
+        """
+        while self._waiting:
+            self._fetch()
+        if not self._fetched:
+            raise ValueError("predict: the data gave no batches.")
+        return jax.tree.map(lambda *parts: np.concatenate(parts), *self._fetched)

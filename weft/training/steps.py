@@ -1,0 +1,123 @@
+"""A model's step functions: one compiled step, or several in one program, for each call."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator
+from itertools import islice
+from typing import Any
+
+import jax
+import numpy as np
+
+from weft.engine import Function, Tensor, ValueNeededError, config, flush
+from weft.engine.loops import repeated
+
+__all__ = ["Batches", "StepFunction"]
+
+
+class Batches:
+    """An iterator over batches that knows whether there is another, and how many were taken."""
+
+    def __init__(self, batches: Iterator[Any]) -> None:
+        self._batches = iter(batches)
+        self._next: list[Any] = []
+        self.taken = 0
+
+    def more(self) -> bool:
+        """Whether another batch comes; it is fetched by this."""
+        if not self._next:
+            self._next.extend(islice(self._batches, 1))
+        return bool(self._next)
+
+    def __iter__(self) -> Iterator[Any]:
+        return self
+
+    def __next__(self) -> Any:
+        batch = self._next.pop() if self._next else next(self._batches)
+        self.taken += 1
+        return batch
+
+
+class StepFunction:
+    """One of a model's steps as a function of an iterator over batches, compiled where it can be.
+
+    A call takes one batch, or up to `steps` batches, which one program goes through; it returns
+    what the step returned for the last of them. The program is the same however many batches
+    there are, so the end of an epoch compiles nothing.
+
+    Args:
+        python: the step, a function of a batch.
+        name: for messages.
+        lazily: whether the step's Python is run each time. It also is once it has asked for a
+            tensor's value, with a warning.
+        steps: batches in one call.
+    """
+
+    def __init__(
+        self, python: Callable[..., Any], name: str, lazily: bool = False, steps: int = 1
+    ) -> None:
+        self.name, self.python, self.lazily, self.steps = name, python, lazily, steps
+        self.function = Function(python, name)
+        self.several = Function(self._several, name)
+
+    def __call__(self, batches: Iterator[Any]) -> Any:
+        if self.steps == 1:
+            return self.run(next(batches))
+        group = list(islice(batches, self.steps))
+        if not group:
+            raise StopIteration
+        return self.run_all(group)
+
+    def run(self, batch: Any) -> Any:
+        """One step on a nest of arrays."""
+        if not self.lazily and not config.is_eager():
+            try:
+                return self.function.run_arrays(batch)
+            except ValueNeededError as error:
+                self._give_up(error)
+        result = self.python(jax.tree.map(Tensor, batch))
+        flush()
+        return result
+
+    def run_all(self, group: list[Any]) -> Any:
+        """Steps on each of several batches; those at the end that have another shape one by one."""
+        alike = 1
+        first, tree = jax.tree.flatten(group[0])
+        for batch in group[1:]:
+            leaves, other = jax.tree.flatten(batch)
+            if other != tree or [a.shape for a in leaves] != [a.shape for a in first]:
+                break
+            alike += 1
+        result: Any = None
+        if not self.lazily and not config.is_eager():
+            # What is missing at the end of the data is filled up, and not gone through.
+            rows = [jax.tree.leaves(batch) for batch in group[:alike]]
+            rows += rows[-1:] * (self.steps - alike)
+            stacked = jax.tree.unflatten(tree, [np.stack(each) for each in zip(*rows, strict=True)])
+            try:
+                result = self.several.run_arrays(stacked, np.int32(alike))
+                group = group[alike:]
+            except ValueNeededError as error:
+                self._give_up(error)
+        for batch in group:
+            result = self.run(batch)
+        return result
+
+    def _several(self, stacked: Any, count: Tensor) -> Any:
+        return repeated(self.python, stacked, count)
+
+    def _give_up(self, error: ValueNeededError) -> None:
+        warnings.warn(
+            f"{self.name} asks for a tensor's value ({error.line}), so its Python is run at every "
+            "step instead of once; each step is still compiled work. Use weft.ops.cond or where "
+            "to have one program, or compile(run_eagerly=True) to silence this.",
+            UserWarning,
+            stacklevel=6,
+        )
+        self.lazily = True
+
+    @property
+    def programs(self) -> list[Any]:
+        """The programs compiled so far."""
+        return [*self.function.programs, *self.several.programs]
