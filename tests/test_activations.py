@@ -1,6 +1,7 @@
 """Activations against Keras: values and gradients, names, configs."""
 
 import inspect
+import pickle
 
 import jax
 import jax.numpy as jnp
@@ -23,6 +24,13 @@ CLOSE = {"float32": 2e-6, "float16": 2e-3, "bfloat16": 2e-2}
 
 ARGUMENTS = {"threshold": (0.3, -1.0)}
 FUNCTIONS = [n for n in activations.__all__ if n not in ("get", "serialize", "deserialize")]
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_pickles(name):
+    function = getattr(activations, name)
+    function(POINTS, *ARGUMENTS.get(name, ()))
+    assert pickle.loads(pickle.dumps(function)) is function
 
 
 def test_every_keras_activation_is_there():

@@ -223,7 +223,7 @@ def test_constraints_hold_after_every_update():
     [
         (lambda: regularizers.get("l3"), "unknown regularizer 'l3'. Known: L1, L1L2, L2, "),
         (lambda: regularizers.get(3), "3 is no regularizer: give a name"),
-        (lambda: regularizers.deserialize({}), "a config of a regularizer is a dict with"),
+        (lambda: regularizers.deserialize({}), "the config of a regularizer is a dict with"),
         (lambda: regularizers.L2("a"), "L2: l2 must be a finite number, not below 0; got 'a'"),
         (lambda: regularizers.L2(-0.1), "L2: l2 must be .* got -0.1"),
         (lambda: regularizers.L1(float("nan")), "L1: l1 must be a finite number"),

@@ -60,8 +60,14 @@ def _general_relu(x: Any, *, slope: float, ceiling: float | None, threshold: flo
 
 
 _general_relu_op = ArrayOp(_general_relu, "relu")
-mish = ArrayOp(lambda x: jax.nn.mish(x), "mish")
-mish.__doc__ = "x·tanh(softplus(x)). Reference: Misra, Mish (2019)."
+_mish = ArrayOp(lambda x: jax.nn.mish(x), "mish")
+
+
+def mish(x: Any) -> Tensor:
+    """x·tanh(softplus(x)). Reference: Misra, Mish (2019)."""
+    return _mish(x)  # type: ignore[no-any-return]
+
+
 exponential = exp
 swish = silu
 hard_swish = hard_silu

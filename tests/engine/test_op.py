@@ -196,3 +196,10 @@ def test_a_shape_error_is_raised_at_the_user_s_line():
 def test_operands_that_are_no_arrays():
     with pytest.raises(TypeError, match=r"hashable|expected a tensor"):
         outer(object(), {1: {2}})
+
+
+def test_a_function_of_weft_s_operations_amid_pending_work():
+    x = Variable([3.0])
+    x.assign_add([1.0])
+    rooted = weft.op(lambda x: weft.ops.sqrt(x) + 1.0, name="rooted")
+    assert rooted(x * 4.0).numpy().tolist() == [5.0] and x.numpy().tolist() == [4.0]

@@ -318,6 +318,11 @@ def test_copies_and_pickles():
         np.testing.assert_array_equal(v.numpy(), A + 1)
     shared = copy.deepcopy([v, v])
     assert shared[0] is shared[1]
+    v = Variable(A, constraint=weft.constraints.MaxNorm(3), autocast=False, aggregation="mean")
+    v.regularizer = weft.regularizers.L2(0.5)
+    for twin in (copy.deepcopy(v), pickle.loads(pickle.dumps(v))):
+        assert twin.constraint.max_value == 3 and twin.regularizer.l2 == 0.5
+        assert (twin.autocast, twin.aggregation) == (False, "mean")
 
 
 # -- other libraries ----------------------------------------------------------------------

@@ -415,7 +415,13 @@ def test_a_subclass_without_super_init():
 
 
 def test_targets_that_are_no_numbers():
-    with pytest.raises(TypeError, match="got None"):
-        losses.MeanSquaredError()(None, Z)
+    loss = losses.MeanSquaredError()
+    for given, what in (
+        ((None, Z), "y_true: .* got None"),
+        ((Z, "yes"), "y_pred: .* got 'yes'"),
+        ((Z, Z, "balanced"), "sample_weight: .* got 'balanced'"),
+    ):
+        with pytest.raises(TypeError, match=f"mean_squared_error: {what}"):
+            loss(*given)
     with pytest.raises(TypeError, match="is not a dtype"):
         losses.MeanSquaredError(dtype="float33")

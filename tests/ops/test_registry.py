@@ -49,6 +49,8 @@ PROBABILITIES[0] = [0, 1, 0, 0]  # where the logarithm needs the clipping
 ONE_HOT = np.eye(4, dtype="float32")[[1, 3, 0]]
 SEGMENTS = np.array([0, 0, 1], "int32")
 LABELS = np.array([1, 3, 0], "int32")
+SEQUENCES = np.array([[1, 2, 2], [3, 0, 0]], "int32")
+SEQUENCE_LENGTHS, STEPS = np.array([3, 1], "int32"), np.array([9, 7], "int32")
 
 UNARY = {
     **named(
@@ -279,6 +281,7 @@ CASES = {
         call(X1, 2, 2), call(X2, (2, 3), (2, 3)), call(X3, 2, 1), call(X2, 3, 2, "same"),
         call(FIRST, 2, 2, "same", "channels_first"),
     ],
+    "ctc_loss": [call(SEQUENCES, X1[..., :4], SEQUENCE_LENGTHS, STEPS)],
 }  # fmt: skip
 
 # Recorded structure instead of arrays: the engine's tests hold these.

@@ -55,6 +55,22 @@ def test_learning_rate_given_as_a_callable():
     assert weft.config.compile_count() == count
 
 
+def test_a_function_of_the_step_is_no_learning_rate_by_itself():
+    message = "Adam: .* called without arguments, but <function .* needs count. .* weft.op"
+    with pytest.raises(TypeError, match=message):
+        Adam(optax.cosine_decay_schedule(0.5, 10))
+
+    class Wrapped(schedules.LearningRateSchedule):
+        def __call__(self, step):
+            return weft.op(optax.linear_schedule(0.5, 0.0, 2))(step)
+
+    held = variable((1.0,))
+    optimizer = SGD(Wrapped())
+    for _ in range(3):
+        optimizer.apply_gradients([([1.0], held)])
+    assert held.numpy().tolist() == [0.25]
+
+
 def test_a_schedule_takes_the_variables_place():
     optimizer, held = SGD(0.1), variable((0.0,))
     optimizer.learning_rate = schedules.PiecewiseConstantDecay([0, 1], [1.0, 0.5, 0.25])
@@ -140,6 +156,7 @@ def test_keras_2_s_names_of_arguments():
     again = optimizers.get(optimizers.serialize(optimizer))
     assert again.get_config() == optimizer.get_config()
     assert again.get_config()["decay"] == 1.0 and "decay" not in SGD().get_config()
+    assert not hasattr(Adam(jit_compile=False, is_legacy_optimizer=False), "jit_compile")
     with pytest.raises(ValueError, match="SGD: decay cannot be negative, got -1"):
         SGD(decay=-1.0)
 
@@ -155,6 +172,27 @@ def test_changed_hyperparameters_take_effect():
         optimizer.apply_gradients([([1.0], held)])
         other.apply_gradients([([1.0], same)])
     np.testing.assert_allclose(held.numpy(), same.numpy() - 1.0)
+
+
+def test_a_variable_that_comes_later_is_its_own_average():
+    first, later = variable((1.0,)), variable((4.0,))
+    optimizer = SGD(0.0, use_ema=True)
+    for pairs in ([([1.0], first)], [([1.0], first), ([1.0], later)]):  # unfrozen, as it were
+        optimizer.apply_gradients(pairs)
+    optimizer.finalize_variable_values([first, later])
+    assert first.numpy().tolist() == [1.0] and later.numpy().tolist() == [4.0]
+
+
+def test_averages_that_are_switched_on_begin_with_the_values():
+    held = variable((4.0,))
+    optimizer = SGD(0.0)
+    optimizer.apply_gradients([([1.0], held)])
+    optimizer.use_ema = True
+    optimizer.finalize_variable_values([held])
+    assert held.numpy().tolist() == [4.0]
+    optimizer.apply_gradients([([1.0], held)])
+    optimizer.finalize_variable_values([held])
+    assert held.numpy().tolist() == [4.0]
 
 
 def test_equal_optimizers_share_their_program():
@@ -215,6 +253,12 @@ def test_minimize():
     np.testing.assert_allclose(held.numpy(), [3.0 * 0.8 * 0.8], rtol=1e-6)
     with pytest.raises(ValueError, match="minimize needs the tape that the loss was recorded on"):
         optimizer.minimize(loss, [held])
+
+
+def test_minimize_with_one_variable():
+    held = weft.Variable(3.0)
+    SGD(0.1).minimize(lambda: held**2, held)
+    assert float(held) == pytest.approx(2.4)
 
 
 def test_scale_loss():

@@ -77,7 +77,6 @@ class Program:
         self.n_args = sum(dynamic)
         self.signature = _describe(leaves, dynamic)
         self._wire(trace)
-        self._jit = self._compile()
         self._first = True
         self._lock = threading.Lock()
 
@@ -102,7 +101,8 @@ class Program:
             position += 1
         self.n_inputs = position
 
-    def _compile(self) -> Any:
+    @functools.cached_property
+    def _jit(self) -> Any:
         graph, slots = self.graph, self.slots
 
         def program(*arrays: Any) -> list[Any]:
@@ -274,9 +274,7 @@ class Function:
                 parts.append(leaf.spec)
                 dynamic.append(True)
             elif kind is np.ndarray or kind is float or isinstance(leaf, jax.Array | np.generic):
-                leaves[k] = tensor = (
-                    Tensor(leaf) if isinstance(leaf, jax.Array) else as_tensor(leaf)
-                )
+                leaves[k] = tensor = as_tensor(leaf)
                 parts.append(tensor.spec)
                 dynamic.append(True)
             elif kind is KerasTensor:

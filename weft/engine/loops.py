@@ -332,7 +332,7 @@ def repeated(f: Callable[[Any], Any], xs: Any, count: Any) -> Any:
     Returns:
         Zeros in the structure of f's result where `count` is 0.
     """
-    rows, tree = flat_tensors(xs)
+    rows, _ = flat_tensors(xs)
     specs = [spec(tuple(t.shape[1:]), t.spec.dtype, t.spec.weak) for t in rows]
     body = Body(f, "repeated", jax.tree.structure((xs,)), specs)
     written, n = body.written, len(body.outs)

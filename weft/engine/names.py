@@ -11,8 +11,8 @@ from typing import Any
 from weft.engine.custom_objects import custom_object, custom_object_scope, get_registered_name
 
 __all__ = [
-    "Registry", "auto_name", "clear_names", "function_config", "looked_up", "near", "number",
-    "numbering", "set_numbering", "snake_case", "unknown",
+    "Registry", "auto_name", "base_name", "clear_names", "function_config", "looked_up", "near",
+    "number", "numbering", "set_numbering", "snake_case", "unknown",
 ]  # fmt: skip
 
 
@@ -40,9 +40,14 @@ def auto_name(cls: type) -> str:
     Unlike `snake_case` it takes no digit for the end of a word: `MaxPooling2D` gives
     `max_pooling2d`, as Keras names its layers.
     """
-    name = re.sub(r"\W+", "", cls.__name__)
+    return number(base_name(cls))
+
+
+def base_name(cls: type) -> str:
+    """What `auto_name` counts: `MaxPooling2D` as `max_pooling2d`, `LSTMCell` as `lstm_cell`."""
+    name = re.sub(r"\W+", "", cls.__dict__.get("_keras_name", cls.__name__))
     name = re.sub("(.)([A-Z][a-z]+)", r"\1_\2", name)
-    return number(re.sub("([a-z])([A-Z])", r"\1_\2", name).lower())
+    return re.sub("([a-z])([A-Z])", r"\1_\2", name).lower()
 
 
 def number(base: str) -> str:
@@ -155,9 +160,10 @@ class Registry:
             found = self.find(config, custom_objects)
             return found() if isinstance(found, type) else found
         if not isinstance(config, dict) or "class_name" not in config:
+            article = "an" if self.kind[0] in "aeiou" else "a"
             raise ValueError(
-                f"a config of a {self.kind} is a dict with 'class_name' and 'config', got "
-                f"{config!r}."
+                f"the config of {article} {self.kind} is a dict with 'class_name' and 'config', "
+                f"got {config!r}."
             )
         if config["class_name"] == "function":
             return self.find(config["config"], custom_objects)

@@ -13,6 +13,8 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
+import jax
+
 from weft.engine import nest
 from weft.engine.errors import ShapeError, SymbolError, user_line
 from weft.engine.names import number
@@ -22,7 +24,7 @@ from weft.engine.trace import SymbolicTrace, isolated, state
 
 __all__ = [
     "Call", "KerasTensor", "Node", "attach", "call_symbolically", "function_named",
-    "holds_symbol", "infer", "public_functions", "publish", "symbols_in", "tracked",
+    "holds_symbol", "holds_tracer", "infer", "public_functions", "publish", "symbols_in", "tracked",
     "used_as_value",
 ]  # fmt: skip
 
@@ -120,13 +122,20 @@ class Call:
 
 
 def holds_symbol(value: Any) -> bool:
-    """Whether a nest of arguments has a symbolic tensor anywhere in it."""
+    """Whether a nest of arguments has a symbolic tensor, or a tracer of JAX's, anywhere in it."""
     kind = value.__class__
     if kind is KerasTensor:
         return True
     if isinstance(value, list | tuple):
         return any(map(holds_symbol, value))
-    return isinstance(value, dict) and any(map(holds_symbol, value.values()))
+    if isinstance(value, dict):
+        return any(map(holds_symbol, value.values()))
+    return isinstance(value, jax.core.Tracer)
+
+
+def holds_tracer(value: Any) -> bool:
+    """Whether a nest of arguments has a tracer of JAX's in it."""
+    return any(isinstance(leaf, jax.core.Tracer) for leaf in nest.walk(value))
 
 
 def symbols_in(value: Any) -> list[KerasTensor]:
@@ -197,7 +206,14 @@ def _unified(first: Any, second: Any) -> Any:
 
 
 def call_symbolically(function: Any, args: Any, kwargs: Any) -> Any:
-    """Note the call of a public operation on symbolic tensors, and give its outputs."""
+    """Note the call of a public operation on symbolic tensors, and give its outputs.
+
+    On tracers of JAX's, give JAX arrays: what a function under `jax.jit` or `jax.grad` works with.
+    """
+    if holds_tracer((args, kwargs)):
+        from weft.engine.stateless import on_tracers
+
+        return on_tracers(function, args, kwargs)
     operation = function if isinstance(function, Call) else Call(function)
     return Node(operation, args, kwargs, infer(operation, args, kwargs)).outputs
 
@@ -237,7 +253,9 @@ def publish(namespace: dict[str, Any], names: Sequence[str], prefix: str = "") -
     for name in names:
         function = namespace[name]
         if callable(function) and not isinstance(function, type):
-            namespace[name] = tracked(function, prefix + name)
+            public = namespace[name] = tracked(function, prefix + name)
+            # Where pickle finds it again.
+            public.__module__, public.__qualname__ = namespace["__name__"], name
 
 
 def function_named(name: str) -> Any:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import jax
 import numpy as np
 
-from weft.engine.errors import GraphError
+from weft.engine.errors import GraphError, SymbolError
 from weft.engine.spec import Shape, Spec, as_dtype, spec, spec_of
 
 if TYPE_CHECKING:
@@ -149,6 +149,8 @@ def as_tensor(value: Any, dtype: Any = None) -> Tensor:
     if isinstance(value, ArrayLike):  # a variable
         return value._read()
     if isinstance(value, jax.Array):
+        if isinstance(value, jax.core.Tracer):
+            raise used_in_transformation(value)
         return Tensor(value if dtype is None else value.astype(as_dtype(dtype)))
     if isinstance(value, np.ndarray | np.generic):
         return Tensor(np.array(value, as_dtype(dtype or value.dtype), copy=True))
@@ -159,6 +161,16 @@ def as_tensor(value: Any, dtype: Any = None) -> Tensor:
     if value is None or isinstance(value, str | bytes | dict | set):
         raise TypeError(f"expected a tensor, an array or a number, got {_short(value)}.")
     return _from_host(value, dtype)
+
+
+def used_in_transformation(tracer: Any) -> SymbolError:
+    """The error for a tracer of JAX's where weft keeps values."""
+    return SymbolError(
+        f"an array that JAX is tracing (shape {tuple(tracer.shape)}, dtype {tracer.dtype.name}) "
+        "was given to something of weft's that keeps values. Inside jax.jit, jax.grad and the like "
+        "use the stateless forms (stateless_call, stateless_update_state, stateless_apply), or in "
+        "their place weft.function and GradientTape."
+    )
 
 
 def _from_host(value: Any, dtype: Any) -> Tensor:

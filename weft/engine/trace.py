@@ -260,6 +260,8 @@ def record(op: Op, params: tuple[Any, ...], operands: Sequence[Any]) -> Any:
     instr = op.instrs.get(signature)
     if instr is None:
         instr = op.infer(signature)
+        if state.trace is not trace:  # its function made what was pending run
+            return record(op, params, operands)
     node[0] = instr
     if state.lines or state.eager or len(trace.nodes) + 1 >= state.limit:
         return _emit_slowly(trace, instr, node)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Sequence
 from typing import Any
 from weakref import ref
@@ -238,17 +239,23 @@ class Variable(ArrayLike):
             return head + ">"
         return f"{head}, value=\n{self.numpy()}>"
 
+    def _described(self) -> dict[str, Any]:
+        """What a copy has beside the value, the name and `trainable`."""
+        own = ("path", "constraint", "regularizer", "aggregation")
+        return {**self.__dict__, **{key: getattr(self, key) for key in own}}
+
+    def __setstate__(self, described: dict[str, Any]) -> None:
+        for key, value in described.items():
+            setattr(self, key, value)
+
     def __deepcopy__(self, memo: Any) -> Variable:
-        twin = Variable(
-            self.numpy(), dtype=self.dtype, trainable=self.trainable, name=self.name,
-            constraint=self.constraint, aggregation=self.aggregation,
-        )
-        twin.path, twin.regularizer = self.path, self.regularizer
+        twin = _restored(self.numpy(), self.name, self._trainable)
         memo[id(self)] = twin
+        twin.__setstate__(copy.deepcopy(self._described(), memo))
         return twin
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _restored, (self.numpy(), self.name, self.path, self._trainable)
+        return _restored, (self.numpy(), self.name, self._trainable), self._described()
 
 
 tracing._variable = Variable
@@ -293,10 +300,8 @@ def give_values(variables: Sequence[Variable], tensors: Sequence[Tensor]) -> Non
             write(variable, tensor)
 
 
-def _restored(value: Any, name: str, path: str, trainable: bool) -> Variable:
-    variable = Variable(value, name=name, trainable=trainable)
-    variable.path = path
-    return variable
+def _restored(value: Any, name: str, trainable: bool) -> Variable:
+    return Variable(value, name=name, trainable=trainable)
 
 
 def _initial(initializer: Any, shape: Any, dtype: Any) -> Any:
@@ -321,8 +326,7 @@ def _initial(initializer: Any, shape: Any, dtype: Any) -> Any:
 
 def _own(value: Any) -> Any:
     """A device array that shares its buffer with nothing."""
-    if isinstance(value, np.ndarray):
-        return jax.device_put(value, may_alias=False)
-    return jax.numpy.array(value, dtype=value.dtype, copy=True)
-
-
+    with jax.ensure_compile_time_eval():  # inside jax.jit too a variable's value is an array
+        if isinstance(value, np.ndarray):
+            return jax.device_put(value, may_alias=False)
+        return jax.numpy.array(value, dtype=value.dtype, copy=True)

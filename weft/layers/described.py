@@ -6,7 +6,8 @@ import inspect
 from typing import TYPE_CHECKING, Any
 
 from weft.engine import nest
-from weft.engine.symbolic import KerasTensor, Node, infer
+from weft.engine.stateless import on_tracers, stateless
+from weft.engine.symbolic import KerasTensor, Node, holds_tracer, infer
 from weft.layers import input_spec
 from weft.layers.calls import undoing
 from weft.layers.structure import computed
@@ -27,10 +28,19 @@ class Described:
 
         def _begin_building(self, args: Any, kwargs: Any) -> None: ...
         def _clear_losses(self) -> None: ...
+        @property
+        def trainable_variables(self) -> list[Any]: ...
+        @property
+        def non_trainable_variables(self) -> list[Any]: ...
         def __call__(self, *args: Any, **kwargs: Any) -> Any: ...
 
     def _call_symbolically(self, args: Any, kwargs: Any) -> Any:
-        """Note a call on symbolic tensors as a node, and give its symbolic outputs."""
+        """Note a call on symbolic tensors as a node, and give its symbolic outputs.
+
+        A call on tracers of JAX's gives JAX arrays.
+        """
+        if holds_tracer((args, kwargs)):
+            return on_tracers(self, args, kwargs)
         if self.input_spec is not None:
             input_spec.check(self.input_spec, args[0] if args else kwargs, self.name)
         with undoing():
@@ -99,6 +109,43 @@ class Described:
             )
         return self._nodes[0]
 
+    def stateless_call(
+        self,
+        trainable_variables: Any,
+        non_trainable_variables: Any,
+        *args: Any,
+        return_losses: bool = False,
+        **kwargs: Any,
+    ) -> Any:
+        """A call as a pure function of the values of its variables, for JAX's transformations.
+
+        Args:
+            trainable_variables, non_trainable_variables: arrays in the order of the attributes of
+                these names.
+            args, kwargs: of the call.
+            return_losses: whether the losses added on the way are returned too.
+
+        Returns:
+            (outputs, values of the non-trainable variables afterwards), and the losses; JAX
+            arrays, or tracers where it is called on such.
+
+        Raises:
+            ValueError: the layer is not built, or the values do not fit.
+        """
+        if not self.built:
+            raise ValueError(
+                f"{self.name}: stateless_call needs a layer that is built, so that its variables "
+                "are there. Call build, or call it on data once."
+            )
+        trainable, others = self.trainable_variables, self.non_trainable_variables
+        values = [*_listed(self.name, "trainable_variables", trainable, trainable_variables),
+                  *_listed(self.name, "non_trainable_variables", others, non_trainable_variables)]
+        pure = stateless(self, _call_with_losses)
+        result, news = pure([*trainable, *others], values, return_losses, *args, **kwargs)
+        outputs, losses = result
+        after = news[len(trainable) :]
+        return (outputs, after, losses) if return_losses else (outputs, after)
+
     @computed
     def input(self) -> Any:
         """The symbolic inputs of the layer's first call in a functional model."""
@@ -139,3 +186,21 @@ def with_shapes(shapes: Any, make: Any) -> Any:
     if isinstance(shapes, dict):
         return {k: with_shapes(v, make) for k, v in shapes.items()}
     return type(shapes)(with_shapes(v, make) for v in shapes)
+
+
+def _call_with_losses(layer: Any, wanted: bool, *args: Any, **kwargs: Any) -> Any:
+    outputs = layer(*args, **kwargs)
+    try:
+        return outputs, list(layer.losses) if wanted else []
+    finally:
+        layer._clear_losses()  # they belong to the trace
+
+
+def _listed(name: str, what: str, variables: Any, values: Any) -> list[Any]:
+    values = list(values)
+    if len(values) != len(variables):
+        raise ValueError(
+            f"{name}: {what} must be a list of the values of its {len(variables)} {what}, got "
+            f"{len(values)}."
+        )
+    return values

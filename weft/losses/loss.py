@@ -146,6 +146,16 @@ class Loss:
         except SymbolError:
             noted = Call(self, self.name)
             return call_symbolically(noted, (y_true, y_pred, sample_weight), {})
+        except TypeError as error:
+            given = {"y_true": y_true, "y_pred": y_pred}
+            if sample_weight is not None:
+                given["sample_weight"] = sample_weight
+            for what, value in given.items():
+                try:
+                    as_tensor(value)
+                except TypeError as cause:
+                    raise TypeError(f"{self.name}: {what}: {cause}") from error
+            raise
 
     def _reduced(self, y_true: Any, y_pred: Any, sample_weight: Any) -> Tensor:
         targets, outputs = self._operands(y_true, y_pred)

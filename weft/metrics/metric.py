@@ -10,6 +10,7 @@ import numpy as np
 
 from weft.engine import Variable, as_dtype, boundary
 from weft.engine.names import auto_name
+from weft.engine.stateless import stateless
 from weft.initializers import get as get_initializer
 from weft.losses.lookup import forgotten_init
 
@@ -265,6 +266,26 @@ class Metric:
     def _build_as(self, other: Metric) -> None:
         """Make the state that `other` has, where it is made with the first batch."""
 
+    # -- as pure functions, for JAX's transformations ------------------------------------
+
+    def stateless_update_state(self, metric_variables: Any, *args: Any, **kwargs: Any) -> list[Any]:
+        """The values of `variables` after an update, from those before it; nothing is changed.
+
+        Args:
+            metric_variables: arrays in the order of `variables`.
+            args, kwargs: of `update_state`.
+        """
+        return stateless(self, _updated)(self.variables, metric_variables, *args, **kwargs)[1]
+
+    def stateless_result(self, metric_variables: Any) -> Any:
+        """The result for these values of `variables`, as JAX arrays."""
+        return stateless(self, _resulting)(self.variables, metric_variables)[0]
+
+    def stateless_reset_state(self) -> list[Any]:
+        """The values that `reset_state` would give `variables`."""
+        values = [v.array() for v in self.variables]
+        return stateless(self, _reset)(self.variables, values)[1]
+
     # -- around it ------------------------------------------------------------------------
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -288,6 +309,18 @@ class Metric:
 
     def __repr__(self) -> str:
         return f"<weft.metrics.{type(self).__name__} {self.name!r}>"
+
+
+def _updated(metric: Metric, *args: Any, **kwargs: Any) -> None:
+    metric.update_state(*args, **kwargs)
+
+
+def _resulting(metric: Metric) -> Any:
+    return metric.result()
+
+
+def _reset(metric: Metric) -> None:
+    metric.reset_state()
 
 
 def _walk(value: Any, kind: type) -> Iterator[Any]:

@@ -51,6 +51,16 @@ class LayerGraph:
             self._sources[id(x)] = own.node
         self._find()
 
+    def __getstate__(self) -> dict[str, Any]:
+        # What is kept by id, and the plan, are made anew: a copy has other symbols.
+        sources = [self._sources[id(x)] for x in self.input_symbols]
+        return {**self.__dict__, "_sources": sources, "steps": None}
+
+    def __setstate__(self, values: dict[str, Any]) -> None:
+        self.__dict__.update(values)
+        self._sources = dict(zip(map(id, self.input_symbols), values["_sources"], strict=True))
+        self._plan()
+
     def _symbols(self, what: str, given: Any) -> list[KerasTensor]:
         leaves = list(nest.walk(given))
         odd = [leaf for leaf in leaves if not isinstance(leaf, KerasTensor)]

@@ -12,16 +12,24 @@ import numpy as np
 from weft.engine import (
     ArrayLike,
     GradientTape,
-    ShapeError,
     Tensor,
     Variable,
     as_tensor,
     flush,
 )
+from weft.engine.stateless import stateless
 from weft.engine.trace import record, state
 from weft.engine.variable import give_values
 from weft.optimizers import stepwise, update
-from weft.optimizers.checks import check_variables, constrained, described, named
+from weft.optimizers.checks import (
+    check_arguments,
+    check_variables,
+    checked_gradient,
+    constrained,
+    described,
+    named,
+    static_options,
+)
 from weft.optimizers.state import OptimizerState
 
 __all__ = ["Optimizer"]
@@ -272,11 +280,9 @@ class Optimizer(OptimizerState):
         prepared = self._prepared.get(tuple(map(id, variables)))
         if prepared is None:
             check_variables(self.name, variables)
-        for grad, variable in zip(grads, variables, strict=True):
-            if grad.__class__ is not Tensor or grad.spec is not variable.spec:
-                grads, variables = self._cleaned(grads, variables)
-                prepared = self._prepared.get(tuple(map(id, variables)))
-                break
+        given, (grads, variables) = grads, self._matched(grads, variables)
+        if grads is not given:
+            prepared = self._prepared.get(tuple(map(id, variables)))
         if self._declared:
             self._check_known(variables)
         if self._by_steps:
@@ -324,8 +330,10 @@ class Optimizer(OptimizerState):
 
     def _prepare(self, variables: list[Variable], token: Any) -> _Prepared:
         assert self._prepared is not None and self.rule is not None
+        check_arguments(self, self.name)
         self._ready(variables)
-        settings, options = token
+        settings, _ = self._token(guarded=token[0].guarded)
+        options = static_options(self)
         slots, further = self._state_of(variables)
         inputs = list(variables)
         if self.use_ema:
@@ -340,6 +348,15 @@ class Optimizer(OptimizerState):
         self._prepared[tuple(map(id, variables))] = made
         return made
 
+    def _matched(
+        self, grads: list[Any], variables: list[Variable]
+    ) -> tuple[list[Tensor], list[Variable]]:
+        """Both as they are where each gradient is a tensor like its variable; else cleaned."""
+        for grad, variable in zip(grads, variables, strict=True):
+            if grad.__class__ is not Tensor or grad.spec is not variable.spec:
+                return self._cleaned(grads, variables)
+        return grads, variables
+
     def _cleaned(
         self, grads: list[Any], variables: list[Variable]
     ) -> tuple[list[Tensor], list[Variable]]:
@@ -351,14 +368,8 @@ class Optimizer(OptimizerState):
                 f"{named(missing)} are None. Compute the loss from these variables inside the "
                 "GradientTape, with weft's operations."
             )
-        pairs = [(as_tensor(g), v) for g, v in zip(grads, variables, strict=True) if g is not None]
-        for grad, variable in pairs:
-            if grad.spec.shape != variable.spec.shape:
-                raise ShapeError(
-                    f"{self.name}: the gradient for variable {variable.path!r} has shape "
-                    f"{tuple(grad.shape)}, the variable {tuple(variable.shape)}. Give each "
-                    "variable its own gradient, in the same order."
-                )
+        given = [(g, v) for g, v in zip(grads, variables, strict=True) if g is not None]
+        pairs = [(checked_gradient(self.name, g, v), v) for g, v in given]
         key = tuple(map(id, variables))
         if missing and key not in self._warned:
             self._warned.add(key)
@@ -366,7 +377,7 @@ class Optimizer(OptimizerState):
                 f"{self.name}: no gradient for {named(missing)}; the other variables are "
                 "updated. Leave them out of the sources if that is meant.",
                 UserWarning,
-                stacklevel=5,
+                stacklevel=6,
             )
         return [g for g, _ in pairs], [v for _, v in pairs]
 
@@ -377,7 +388,7 @@ class Optimizer(OptimizerState):
 
         Args:
             loss: a callable without arguments, or a tensor computed under `tape`.
-            var_list: the variables, or a callable that returns them.
+            var_list: the variables, one of them, or a callable that returns them.
             tape: where a tensor `loss` was recorded.
             name: kept for TensorFlow's sake.
 
@@ -398,10 +409,39 @@ class Optimizer(OptimizerState):
         else:
             value = loss
         value = as_tensor(value)
-        variables = list(var_list() if callable(var_list) else var_list)
+        variables = var_list
+        if not isinstance(var_list, ArrayLike):
+            variables = var_list() if callable(var_list) else var_list
+        variables = [variables] if isinstance(variables, Variable) else list(variables)
         seed = self.scale_loss(np.ones(value.shape, value.dtype))
         grads = tape.gradient(value, variables, output_gradients=seed)
         return self.apply_gradients(zip(grads, variables, strict=True))
+
+    def stateless_apply(
+        self, optimizer_variables: Any, grads: Any, trainable_variables: Any
+    ) -> tuple[list[Any], list[Any]]:
+        """An update as a pure function, for JAX's transformations; nothing is changed.
+
+        Args:
+            optimizer_variables: arrays in the order of `variables`.
+            grads: one for each variable that the optimizer was built with.
+            trainable_variables: their values.
+
+        Returns:
+            The new values of the trained variables, and of the optimizer's.
+
+        Raises:
+            ValueError: the optimizer is not built, or the lists do not fit.
+        """
+        if not self.built:
+            raise ValueError(
+                f"{self.name}: stateless_apply needs an optimizer that is built. Call "
+                "build(model.trainable_variables) first."
+            )
+        trained, own = self._trained, self.variables
+        values = [*trainable_variables, *optimizer_variables]
+        _, news = stateless(self, _applied)([*trained, *own], values, list(grads))
+        return news[: len(trained)], news[len(trained) :]
 
     def scale_loss(self, loss: Any) -> Any:
         """The loss times `loss_scale_factor`; the update divides by it again."""
@@ -413,3 +453,7 @@ class Optimizer(OptimizerState):
             for variable in var_list:
                 if id(variable) in self._index:
                     variable.assign(self._slot(variable, "average"))
+
+
+def _applied(optimizer: Optimizer, grads: list[Any]) -> None:
+    optimizer.apply(grads, optimizer._trained)

@@ -14,6 +14,7 @@ from weft.engine.trace import record, state
 from weft.engine.variable import give_values
 from weft.optimizers import lookup
 from weft.optimizers.base import Optimizer
+from weft.optimizers.checks import check_variables
 from weft.optimizers.delegating import Delegating
 
 __all__ = ["LossScaleOptimizer"]
@@ -157,8 +158,8 @@ class LossScaleOptimizer(Delegating):
         self, grads: list[Any], variables: list[Variable], proceed: Tensor | None = None
     ) -> None:
         inner = self.inner_optimizer
-        if any(g is None for g in grads):
-            grads, variables = self._cleaned(grads, variables)
+        check_variables(self.name, variables)
+        grads, variables = self._matched(grads, variables)
         if not self.built:
             self._build(variables)
         read = state.trace.read

@@ -10,8 +10,9 @@ from weft.engine import Op, Tensor, Variable
 from weft.engine.trace import record
 from weft.optimizers import lookup
 from weft.optimizers.base import Optimizer
-from weft.optimizers.checks import described
+from weft.optimizers.checks import check_variables, described
 from weft.optimizers.delegating import Delegating
+from weft.optimizers.undoing import undone_on_error
 
 __all__ = ["MultiOptimizer", "OptimizerMap"]
 
@@ -236,17 +237,18 @@ class MultiOptimizer(Delegating):
     def _update(
         self, grads: list[Any], variables: list[Variable], proceed: Tensor | None = None
     ) -> None:
-        if any(g is None for g in grads):
-            grads, variables = self._cleaned(grads, variables)
+        check_variables(self.name, variables)
+        grads, variables = self._matched(grads, variables)
         if self._declared:
             self._check_known(variables)
         elif any(id(v) not in self._chosen for v in variables):
             self._build(variables)
-        if self.loss_scale_factor is not None:
-            grads = record(_unscale, (), [self.loss_scale_factor, *grads])
-        for part, places in self._grouped(variables):
-            part._update([grads[k] for k in places], [variables[k] for k in places], proceed)
-        self._step.assign_add(1 if proceed is None else proceed)
+        with undone_on_error([*self.variables, *variables]):
+            if self.loss_scale_factor is not None:
+                grads = record(_unscale, (), [self.loss_scale_factor, *grads])
+            for part, places in self._grouped(variables):
+                part._update([grads[k] for k in places], [variables[k] for k in places], proceed)
+            self._step.assign_add(1 if proceed is None else proceed)
 
     def get_config(self) -> dict[str, Any]:
         held = self.optimizer_map

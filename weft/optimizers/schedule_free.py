@@ -6,11 +6,11 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
-from weft.engine import Variable, isolated
+from weft.engine import Variable
 from weft.optimizers.moments import MomentOptimizer, remainder
 from weft.optimizers.ranges import check_at_least
+from weft.optimizers.state import value_of
 from weft.optimizers.update import Arrays, columns, interleaved
 
 __all__ = ["ScheduleFreeAdamW"]
@@ -68,8 +68,7 @@ class ScheduleFreeAdamW(MomentOptimizer):
     def first_value(self, variable: Variable, name: str) -> Any:
         if name != "momentum":
             return super().first_value(variable, name)
-        with isolated():  # the value itself, even while a function is being traced
-            return np.array(variable.array())  # a copy: that buffer is donated
+        return value_of(variable)
 
     def options(self) -> tuple[tuple[str, Any], ...]:
         return (*super().options(), ("warmup_steps", self.warmup_steps))

@@ -8,14 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from weft.engine import Op, Tensor, Variable, as_tensor, to_numpy
+from weft.engine import Op, Tensor, Variable, as_tensor, isolated, to_numpy
 from weft.engine.names import auto_name, near
 from weft.engine.trace import state
 from weft.optimizers import schedules
 from weft.optimizers.checks import check_arguments, checked_rate
 from weft.optimizers.schedules import LearningRateSchedule
 
-__all__ = ["OptimizerState"]
+__all__ = ["OptimizerState", "value_of"]
 
 
 # Keras 2's `decay`: the rate falls with the inverse of the step.
@@ -26,6 +26,12 @@ def _arguments(cls: type) -> set[str]:
     """The names that the constructors of a class and its bases take."""
     found = {p for c in cls.__mro__ if "__init__" in vars(c) for p in signature(c).parameters}
     return found - {"self", "args", "kwargs", "unknown"}
+
+
+def value_of(variable: Variable) -> np.ndarray[Any, Any]:
+    """A copy of a variable's value, even while a function is being traced."""
+    with isolated():
+        return np.array(variable.array())  # a copy: that buffer is donated
 
 
 class OptimizerState:
@@ -53,6 +59,8 @@ class OptimizerState:
         **unknown: Any,
     ) -> None:
         kind = type(self).__name__
+        for key in ("jit_compile", "is_legacy_optimizer"):  # Keras 2's configs have them
+            unknown.pop(key, None)
         if unknown:
             raise TypeError(
                 f"{kind}: unknown arguments {sorted(unknown)}. "
@@ -114,7 +122,9 @@ class OptimizerState:
         key = (self._index[id(variable)], name)
         slot = self._slots.get(key)
         if slot is None:
-            value = self.first_value(variable, name)
+            # A variable that comes when steps were made already is its own average.
+            average = name == "average"
+            value = value_of(variable) if average else self.first_value(variable, name)
             slot = self._new_variable(value, f"{variable.path.replace('/', '_')}_{name}")
             self._slots[key] = slot
         return slot

@@ -9,7 +9,8 @@ from weft.engine import Tensor, Variable, cond, give_value
 from weft.engine.trace import record
 from weft.engine.variable import give_values
 from weft.optimizers import update as whole
-from weft.optimizers.checks import constrained
+from weft.optimizers.checks import check_arguments, constrained
+from weft.optimizers.undoing import undone_on_error
 
 __all__ = ["update"]
 
@@ -25,10 +26,12 @@ def update(
         proceed: a scalar; where it is false nothing changes. None: always.
     """
     optimizer._ready(variables)  # no variable can be made inside a branch
-    if proceed is None:
-        _update(optimizer, grads, variables)
-    else:
-        cond(proceed, lambda: _update(optimizer, grads, variables), lambda: None)
+    check_arguments(optimizer, optimizer.name)
+    with undone_on_error([*optimizer.variables, *variables]):
+        if proceed is None:
+            _update(optimizer, grads, variables)
+        else:
+            cond(proceed, lambda: _update(optimizer, grads, variables), lambda: None)
 
 
 def _update(optimizer: Any, grads: Sequence[Any], variables: Sequence[Variable]) -> None:

@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from weft.engine import Op
+from weft.engine import Op, ShapeError
 
 __all__ = [
     "PLAIN",
@@ -151,10 +151,32 @@ class Plan:
             params = [p.astype(k) for p, k in zip(params, kinds, strict=True)]
             ends = own[len(own) - len(slots) :]
             slots = [x.astype(k) for x, k in zip(slots, ends, strict=True)]
-        params, slots = self.rule(grads, params, slots, rate, count, **self.options)
+        made = self.rule(grads, params, slots, rate, count, **self.options)
+        params, slots = _checked(self.rule, made, params, slots)
         # Of one dtype whether or not this was a step that only accumulates.
         news = [x.astype(b.dtype) for x, b in zip([*params, *slots], before, strict=True)]
         return news[: len(params)], news[len(params) :]
+
+
+def _checked(rule: Rule, made: Any, params: Arrays, slots: Arrays) -> tuple[Arrays, Arrays]:
+    """What a rule returned, if it is of the shapes that it was given."""
+    name = getattr(rule, "__qualname__", rule)
+    if not isinstance(made, tuple | list) or len(made) != 2:
+        raise TypeError(
+            f"{name} must return two lists, the new parameters and the new slots, got "
+            f"{type(made).__name__}{f' of length {len(made)}' if hasattr(made, '__len__') else ''}."
+        )
+    for what, news, olds in zip(("parameters", "slots"), made, (params, slots), strict=True):
+        came, wanted = [jnp.shape(x) for x in news], [x.shape for x in olds]
+        if len(came) != len(wanted):
+            raise ShapeError(f"{name} returned {len(came)} {what}, it was given {len(wanted)}.")
+        for k, (new, old) in enumerate(zip(came, wanted, strict=True)):
+            if new != old:
+                raise ShapeError(
+                    f"{name} returned shape {new} for number {k} of the {what}, whose shape is "
+                    f"{old}. A variable's shape is fixed."
+                )
+    return made[0], made[1]
 
 
 @cache

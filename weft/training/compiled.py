@@ -46,6 +46,10 @@ def matched(what: str, given: Any, outputs: dict[Any, Any], *, spread: bool) -> 
     if None in outputs and len(outputs) == 1:
         if isinstance(given, list | tuple) and len(given) == 1:
             given = given[0]
+        elif isinstance(given, dict) and "class_name" not in given:  # which a config has
+            if len(given) != 1:
+                raise ValueError(f"{what} names {list(given)}, but the model has one output.")
+            (given,) = given.values()
         return {None: given}
     if isinstance(given, dict):
         unknown = [k for k in given if k not in outputs]

@@ -11,6 +11,7 @@ import jax
 
 from weft import optimizers
 from weft.engine import GradientTape, Tensor
+from weft.engine.stateless import stateless
 from weft.metrics import Mean, Metric
 from weft.training.compiled import CompiledLoss, CompiledMetrics, results
 from weft.training.fitting import Fitting
@@ -156,6 +157,11 @@ class Trainer(Fitting):
         return [*first, *compiled.loss.metrics, *compiled.metrics.listed, *own]
 
     @property
+    def metrics_variables(self) -> list[Any]:
+        """The variables of `metrics`."""
+        return [v for metric in self.metrics for v in metric.variables]
+
+    @property
     def metrics_names(self) -> list[str]:
         """The names of `metrics`."""
         return [metric.name for metric in self.metrics]
@@ -192,6 +198,36 @@ class Trainer(Fitting):
         for part in parts[1:]:
             total = total + part
         return total
+
+    def stateless_compute_loss(
+        self,
+        trainable_variables: Any,
+        non_trainable_variables: Any,
+        metrics_variables: Any,
+        x: Any = None,
+        y: Any = None,
+        y_pred: Any = None,
+        sample_weight: Any = None,
+        training: bool = True,
+    ) -> tuple[Any, tuple[list[Any], list[Any], list[Any]]]:
+        """`compute_loss` as a pure function, for JAX's transformations.
+
+        Args:
+            trainable_variables, non_trainable_variables, metrics_variables: arrays in the order of
+                the attributes of these names.
+            x, y, y_pred, sample_weight, training: of `compute_loss`.
+
+        Returns:
+            The loss, and the values of the three lists of variables afterwards.
+        """
+        lists = (self.trainable_variables, self.non_trainable_variables, self.metrics_variables)  # type: ignore[attr-defined]
+        values = [*trainable_variables, *non_trainable_variables, *metrics_variables]
+        loss, news = stateless(self, _computed_loss)(
+            [v for variables in lists for v in variables], values, x, y, y_pred, sample_weight,
+            training,
+        )  # fmt: skip
+        rest = iter(news)
+        return loss, tuple([next(rest) for _ in variables] for variables in lists)  # type: ignore[return-value]
 
     def compute_metrics(
         self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None
@@ -255,3 +291,7 @@ class Trainer(Fitting):
         """The outputs for a batch; override it for another kind of step."""
         x, _, _ = unpack(data)
         return self(x, training=False)  # type: ignore[operator]
+
+
+def _computed_loss(model: Any, x: Any, y: Any, y_pred: Any, weight: Any, training: bool) -> Any:
+    return model.compute_loss(x, y, y_pred, weight, training=training)
