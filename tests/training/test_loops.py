@@ -265,6 +265,24 @@ def test_sources_of_batches(kind):
         model.fit(x.tolist(), y.tolist(), epochs=1, verbose=0)
 
 
+@pytest.mark.parametrize("named", [True, False], ids=["y by name", "y"])
+def test_one_output_by_its_name(named):
+    x, _ = arrays(64)
+    inputs = weft.Input(x.shape[1:])
+    model = weft.Model(inputs, weft.layers.Dense(1, name="size")(inputs))
+    model.compile("sgd", {"size": "mse"}, loss_weights={"size": 0.5}, metrics={"size": ["mae"]})
+    size = x.sum(-1, keepdims=True)
+    by_name = {"size": size} if named else size
+    half = model.evaluate(x, by_name, verbose=0, return_dict=True)["loss"]
+    assert set(model.fit(x, by_name, verbose=0, batch_size=64).history) == {"loss", "mae"}
+    model = weft.Model(inputs, model.outputs[0])
+    model.compile("sgd", {"class_name": "MeanSquaredError", "config": {}})
+    assert model.evaluate(x, size, verbose=0) < 2 * half  # a config is a dict too; one step better
+    model.compile("sgd", {"size": "mse", "colour": "mse"})
+    with pytest.raises(ValueError, match=r"loss names \['size', 'colour'\], but the model has one"):
+        model.fit(x, size, verbose=0)
+
+
 def test_several_outputs_and_losses():
     x, y = arrays(64)
 

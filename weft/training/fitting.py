@@ -58,7 +58,13 @@ class Fitting:
         if force or getattr(self, name) is None:
             steps = 1 if kind == "predict" else self.steps_per_execution
             step = getattr(self, f"{kind}_step")
-            made = StepFunction(step, f"{kind}_step", self.run_eagerly, steps)
+            made = StepFunction(
+                step,
+                f"{kind}_step",
+                self.run_eagerly,
+                steps,
+                self._flatten_layers,  # type: ignore[attr-defined]
+            )
             object.__setattr__(self, name, made)
         return getattr(self, name)  # type: ignore[no-any-return]
 

@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from typing import Any
 
 import jax
 import numpy as np
 
-from weft.engine import Function, Tensor, ValueNeededError, config, flush
+from weft.engine import Function, Tensor, ValueNeededError, config, flush, nest
 from weft.engine.loops import repeated
+from weft.engine.trace import state
 
 __all__ = ["Batches", "StepFunction"]
+
+
+def _left(made: tuple[Any, Kept, list[Tensor]]) -> Any:
+    """A step's result, once what it keeps is in its places."""
+    result, kept, tensors = made
+    if tensors:
+        kept.put(tensors)
+    return result
 
 
 class Batches:
@@ -39,6 +48,37 @@ class Batches:
         return batch
 
 
+class Kept:
+    """The tensors that a step left on attributes of a model's layers, to be there afterwards.
+
+    While a step is traced they stand for values that come at every run: they are made results of
+    its program, and each run puts what it computed in their places.
+    """
+
+    def __init__(self, layers: Sequence[Any]) -> None:
+        self.places: list[tuple[Any, str, Any]] = []  # (attributes of a layer, name, nest)
+        self.tensors: list[Tensor] = []
+        for layer in layers:
+            for name, value in vars(layer).items():
+                if name == "_losses":  # the step's, and used up in it
+                    continue
+                found = [t for t in nest.walk(value) if _of_this_trace(t)]
+                if found:
+                    self.places.append((vars(layer), name, value))
+                    self.tensors += found
+
+    def put(self, tensors: Sequence[Tensor]) -> None:
+        """Set the attributes to the values of a run."""
+        values = iter(tensors)
+        stands = {id(t) for t in self.tensors}
+        for attributes, name, value in self.places:
+            attributes[name] = nest.mapped(lambda t: next(values) if id(t) in stands else t, value)
+
+
+def _of_this_trace(value: Any) -> bool:
+    return value.__class__ is Tensor and value._value is None and value._trace is state.trace
+
+
 class StepFunction:
     """One of a model's steps as a function of an iterator over batches, compiled where it can be.
 
@@ -52,13 +92,20 @@ class StepFunction:
         lazily: whether the step's Python is run each time. It also is once it has asked for a
             tensor's value, with a warning.
         steps: batches in one call.
+        layers: gives the layers on whose attributes the step may keep tensors.
     """
 
     def __init__(
-        self, python: Callable[..., Any], name: str, lazily: bool = False, steps: int = 1
+        self,
+        python: Callable[..., Any],
+        name: str,
+        lazily: bool = False,
+        steps: int = 1,
+        layers: Callable[[], Sequence[Any]] = lambda: (),
     ) -> None:
         self.name, self.python, self.lazily, self.steps = name, python, lazily, steps
-        self.function = Function(python, name)
+        self.layers = layers
+        self.function = Function(self._one, name)
         self.several = Function(self._several, name)
 
     def __call__(self, batches: Iterator[Any]) -> Any:
@@ -73,7 +120,7 @@ class StepFunction:
         """One step on a nest of arrays."""
         if not self.lazily and not config.is_eager():
             try:
-                return self.function.run_arrays(batch)
+                return _left(self.function.run_arrays(batch))
             except ValueNeededError as error:
                 self._give_up(error)
         result = self.python(jax.tree.map(Tensor, batch))
@@ -96,7 +143,7 @@ class StepFunction:
             rows += rows[-1:] * (self.steps - alike)
             stacked = jax.tree.unflatten(tree, [np.stack(each) for each in zip(*rows, strict=True)])
             try:
-                result = self.several.run_arrays(stacked, np.int32(alike))
+                result = _left(self.several.run_arrays(stacked, np.int32(alike)))
                 group = group[alike:]
             except ValueNeededError as error:
                 self._give_up(error)
@@ -104,8 +151,21 @@ class StepFunction:
             result = self.run(batch)
         return result
 
+    def _one(self, batch: Any) -> Any:
+        result = self.python(batch)
+        kept = Kept(self.layers())
+        return result, kept, kept.tensors
+
     def _several(self, stacked: Any, count: Tensor) -> Any:
-        return repeated(self.python, stacked, count)
+        noted: list[Kept] = []
+
+        def step(batch: Any) -> Any:
+            result, kept, tensors = self._one(batch)
+            noted.append(kept)
+            return result, tensors
+
+        result, tensors = repeated(step, stacked, count)
+        return result, noted[0], tensors
 
     def _give_up(self, error: ValueNeededError) -> None:
         warnings.warn(
