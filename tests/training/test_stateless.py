@@ -173,9 +173,9 @@ def test_errors():
     with pytest.raises(ValueError, match="stateless_apply needs an optimizer that is built"):
         optimizers.Adam().stateless_apply([], [], [])
     with pytest.raises(
-        weft.engine.GraphError, match="a variable cannot keep a value. Use the stat"
+        weft.engine.GraphError, match=r"a variable cannot keep a value. Use the stat"
     ):
         jax.jit(lambda x: m(x, training=True))(X)
-    with pytest.raises(weft.engine.GraphError, match="Inside jax.jit, jax.grad and the like use"):
+    with pytest.raises(weft.engine.GraphError, match=r"Inside jax.jit, jax.grad and the like use"):
         jax.jit(lambda x: metrics.Mean().update_state(x))(X)
     assert all(np.isfinite(w).all() for w in m.get_weights())

@@ -1,4 +1,4 @@
-"""Several steps in one program: the same numbers, with an exact tail and nothing compiled for it."""
+"""Several steps in one program: the same numbers, an exact tail, nothing compiled for it."""
 
 import numpy as np
 import pytest

@@ -219,6 +219,11 @@ class CompiledMetrics:
         return [metric for group in by_output.values() for metric, _ in group]
 
     @property
+    def variables(self) -> list[Any]:
+        """Their state, once they are made."""
+        return [v for metric in self.metrics for v in metric.variables]
+
+    @property
     def listed(self) -> list[Any]:
         """What stands for them in a model's `metrics`: before they are made, this object.
 

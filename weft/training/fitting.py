@@ -12,6 +12,7 @@ import numpy as np
 from weft.engine import to_numpy
 from weft.training import sources
 from weft.training.callback_list import CallbackList
+from weft.training.finite import FiniteSteps
 from weft.training.history import History
 from weft.training.logs import Logs
 from weft.training.sources import unpack
@@ -108,6 +109,7 @@ class Fitting:
         validation_steps: int | None = None,
         validation_batch_size: int | None = None,
         validation_freq: int = 1,
+        check_finite: str | bool | None = None,
     ) -> History:
         """Train for a number of epochs.
 
@@ -128,13 +130,20 @@ class Fitting:
             steps_per_epoch: batches an epoch.
             validation_steps, validation_batch_size: for the evaluation of `validation_data`.
             validation_freq: evaluate each so many epochs.
+            check_finite: True looks at the loss and the weights after each step (and so waits for
+                it), and raises where they are not finite. "explain" also keeps the state before
+                each step, goes back to it, runs the step again op by op to name the first value
+                that is not finite, and writes a file from which `weft.training.replay` runs it.
 
         Returns:
             The History: `history.history["loss"]` and so on, a value for each epoch.
 
         Raises:
             ValueError: the model is not compiled; arrays of unlike lengths or without examples.
+            NonFiniteError: with `check_finite`.
         """
+        if check_finite not in (None, False, True, "explain"):
+            raise ValueError(f"fit: check_finite is None, True or 'explain', got {check_finite!r}.")
         compiled = self._need_compiled("fit")
         if x is None:
             raise ValueError("fit needs data: x, or an iterable of batches.")
@@ -164,6 +173,8 @@ class Fitting:
             self, callbacks, verbose, add_history=True, epochs=epochs, steps=source.size
         )
         step = self.make_train_function()
+        if check_finite:
+            step = FiniteSteps(self, step, check_finite == "explain")
         object.__setattr__(self, "stop_training", False)
         logs = Logs()
         try:
