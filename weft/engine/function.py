@@ -211,6 +211,10 @@ class Program:
     def _structs(self) -> list[Any]:
         return [spec.struct for spec in self.in_specs]
 
+    def compiled(self) -> Any:
+        """The program as JAX compiles it (`jax.stages.Compiled`); it is not run."""
+        return self._jit.lower(*self._structs()).compile()
+
     def as_text(self, optimized: bool = False) -> str:
         """The program: StableHLO, or XLA's own after its optimisations."""
         lowered = self._jit.lower(*self._structs())
@@ -218,11 +222,11 @@ class Program:
 
     def cost_analysis(self) -> dict[str, float]:
         """XLA's estimates ("flops", "bytes accessed", ...) for one run."""
-        return dict(self._jit.lower(*self._structs()).compile().cost_analysis() or {})
+        return dict(self.compiled().cost_analysis() or {})
 
     def memory_analysis(self) -> Any:
         """XLA's account of argument, output, temporary and aliased bytes."""
-        return self._jit.lower(*self._structs()).compile().memory_analysis()
+        return self.compiled().memory_analysis()
 
     def __repr__(self) -> str:
         return (

@@ -15,6 +15,7 @@ from weft.training.callback_list import CallbackList
 from weft.training.finite import FiniteSteps
 from weft.training.history import History
 from weft.training.logs import Logs
+from weft.training.preflight import Preflight, measure
 from weft.training.sources import unpack
 from weft.training.steps import Batches, StepFunction
 
@@ -272,6 +273,31 @@ class Fitting:
             callback_list.close()
             self._after()
         return outputs.result()
+
+    def preflight(self, x: Any, y: Any = None, sample_weight: Any = None) -> Preflight:
+        """What a training step on a batch like this will cost; nothing is trained.
+
+        Args:
+            x, y, sample_weight: a batch, as for `train_on_batch`.
+
+        Returns:
+            What to print or look at: compile time, FLOPs, peak memory.
+
+        Raises:
+            ValueError: the model is not compiled, or its step is not one program.
+            ValueNeededError: the step's Python asks for a tensor's value.
+        """
+        self._need_compiled("preflight")
+        step = self.make_train_function()
+        if not isinstance(step, StepFunction) or step.lazily:
+            raise ValueError(
+                f"preflight: the training step of {getattr(self, 'name', 'the model')!r} is run as "
+                "Python, not as one program. Compile without run_eagerly, and without overriding "
+                "make_train_function."
+            )
+        data = sources.arrays(x, y, sample_weight)
+        sources.check_lengths(data)
+        return measure(step.function, sources.packed(data))
 
     # -- single batches -------------------------------------------------------------------
 
