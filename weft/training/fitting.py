@@ -400,7 +400,7 @@ def _run_epoch(
 class _Joined:
     """The outputs of a run, joined: each batch is fetched while the next ones are computed."""
 
-    AHEAD = 2  # batches that may be under way
+    AHEAD = 16  # batches that may be under way
 
     def __init__(self) -> None:
         self._waiting: deque[Any] = deque()
