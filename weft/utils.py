@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import gc
 import random
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from weft import ops
+from weft.data.splitting import split_dataset
 from weft.engine import (
     ArrayLike,
     CustomObjectScope,
@@ -24,15 +24,18 @@ from weft.engine import (
 from weft.engine.names import clear_names
 from weft.models.plotting import model_to_dot, plot_model
 from weft.precision import set_global_policy
+from weft.training.py_dataset import PyDataset
 from weft.training.sources import unpack
 
 __all__ = [
-    "CustomObjectScope", "clear_session", "custom_object_scope", "get_custom_objects",
-    "get_registered_name", "get_registered_object", "get_source_inputs", "is_keras_tensor",
-    "model_to_dot", "normalize", "pack_x_y_sample_weight", "pad_sequences", "plot_model",
-    "register_keras_serializable", "set_random_seed", "to_categorical",
-    "unpack_x_y_sample_weight",
+    "CustomObjectScope", "PyDataset", "Sequence", "clear_session", "custom_object_scope",
+    "get_custom_objects", "get_registered_name", "get_registered_object", "get_source_inputs",
+    "is_keras_tensor", "model_to_dot", "normalize", "pack_x_y_sample_weight", "pad_sequences",
+    "plot_model", "register_keras_serializable", "set_random_seed", "split_dataset",
+    "to_categorical", "unpack_x_y_sample_weight",
 ]  # fmt: skip
+
+Sequence = PyDataset  # Keras 2's name
 
 
 def set_random_seed(seed: int) -> None:
@@ -125,7 +128,7 @@ def normalize(x: Any, axis: int = -1, order: int = 2) -> Any:
 
 
 def pad_sequences(
-    sequences: Sequence[Any],
+    sequences: Any,
     maxlen: int | None = None,
     dtype: Any = "int32",
     padding: str = "pre",

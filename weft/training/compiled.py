@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from functools import partial
 from typing import Any
 
@@ -11,78 +11,28 @@ import numpy as np
 from weft import losses as losses_module
 from weft import metrics as metrics_module
 from weft.engine import ArrayLike, ShapeError, Tensor, Variable, as_tensor, nest
+from weft.engine.names import snake_case
+from weft.layers.added import Logged
 from weft.losses import Loss
 from weft.metrics import Mean, Metric
 from weft.optimizers.schedules import LearningRateSchedule
+from weft.training.outputs import Outputs
 from weft.training.ranks import in_one_shape
 
 __all__ = ["CompiledLoss", "CompiledMetrics"]
 
 
-def outputs_of(y_pred: Any, names: Sequence[str] | None = None) -> dict[str | None, Any]:
-    """The outputs of a model by name; a single one has the name None."""
-    if isinstance(y_pred, dict):
-        return dict(y_pred)
-    if isinstance(y_pred, list | tuple):
-        keys = names or [f"output_{k + 1}" for k in range(len(y_pred))]
-        return dict(zip(keys, y_pred, strict=True))
-    return {None: y_pred}
-
-
-def matched(what: str, given: Any, outputs: dict[Any, Any], *, spread: bool) -> dict[Any, Any]:
-    """One entry of `given` (a dict by output, a list in order, or one thing) for each output.
-
-    Args:
-        what: for messages: "y", "loss", ...
-        given: None gives None for each.
-        outputs: by name.
-        spread: whether one thing stands for all outputs.
-
-    Raises:
-        ValueError: a name or a number that does not fit.
-    """
-    if given is None:
-        return dict.fromkeys(outputs)
-    if None in outputs and len(outputs) == 1:
-        if isinstance(given, list | tuple) and len(given) == 1:
-            given = given[0]
-        elif isinstance(given, dict) and "class_name" not in given:  # which a config has
-            if len(given) != 1:
-                raise ValueError(f"{what} names {list(given)}, but the model has one output.")
-            (given,) = given.values()
-        return {None: given}
-    if isinstance(given, dict):
-        unknown = [k for k in given if k not in outputs]
-        if unknown:
-            raise ValueError(
-                f"{what} names the outputs {unknown}, but the model's outputs are {list(outputs)}."
-            )
-        return {k: given.get(k) for k in outputs}
-    if isinstance(given, list | tuple):
-        if len(given) != len(outputs):
-            raise ValueError(
-                f"{what} has {len(given)} entries for the {len(outputs)} outputs {list(outputs)}."
-            )
-        return dict(zip(outputs, given, strict=True))
-    if not spread:
-        raise ValueError(
-            f"{what} must have one entry for each of the outputs {list(outputs)}, as a dict or "
-            f"list; got one {type(given).__name__}."
-        )
-    return dict.fromkeys(outputs, given)
-
-
 class CompiledLoss:
     """The losses of `compile`: called on targets and outputs, it gives their weighted sum.
 
-    With several outputs, each one's loss is averaged in a metric `<output>_loss`, unweighted.
+    Where there are several, each one's is averaged in a metric `<output>_loss`, before its weight.
 
     Args:
         loss: what `compile` takes.
         weights: None, or by output a number, a scalar variable, a schedule, or a callable without
             arguments. `weights` holds them in this structure, numbers as variables, so that each
             can be assigned while training goes on.
-        names: of the outputs, for a model that returns a list.
+        names: as in `Outputs`.
         step: gives what schedules are functions of.
     """
 
@@ -98,7 +48,7 @@ class CompiledLoss:
         self._step = step
         self.trackers: dict[Any, Mean] = {}
         self._losses: dict[Any, Loss | None] | None = None
-        self._shapes: dict[Any, tuple[int, ...]] = {}
+        self._outputs: Outputs | None = None  # of the last batch
         self._expected: Any = None
 
     def expect(self, y_true: Any) -> None:
@@ -107,24 +57,23 @@ class CompiledLoss:
         None forgets what was to be checked.
         """
         self._expected = y_true
-        if y_true is not None and self._shapes:
-            self._check()
+        if y_true is not None and self._outputs is not None:
+            self._check(self._outputs)
 
-    def _check(self) -> None:
+    def _check(self, outputs: Outputs) -> None:
         given, self._expected = self._expected, None
-        targets = matched("y", given, self._shapes, spread=False)
+        targets = outputs.matched("y", given, spread=False)
         for name, loss in (self._losses or {}).items():
             if loss is not None and isinstance(targets[name], np.ndarray):
-                loss.check_targets(targets[name], self._shapes[name])
+                loss.check_targets(targets[name], outputs.by_name[name].shape)
 
-    def _build(self, outputs: dict[Any, Any]) -> None:
-        found = matched("loss", self.given, outputs, spread=True)
-        self._losses = {k: None if v is None else as_loss(v) for k, v in found.items()}
-        self._weights = matched("loss_weights", self.weights, outputs, spread=True)
-        if len(outputs) > 1:
-            self.trackers = {
-                k: Mean(name=f"{k}_loss") for k, v in self._losses.items() if v is not None
-            }
+    def _build(self, outputs: Outputs) -> None:
+        found = outputs.matched("loss", self.given, spread=True)
+        losses = {k: None if v is None else as_loss(v) for k, v in found.items()}
+        self._weights = outputs.matched("loss_weights", self.weights, spread=True)
+        used = [k for k, v in losses.items() if v is not None]
+        self.trackers = {k: Mean(name=f"{k}_loss") for k in used} if len(used) > 1 else {}
+        self._losses = losses
 
     @property
     def metrics(self) -> list[Metric]:
@@ -132,27 +81,24 @@ class CompiledLoss:
         return list(self.trackers.values())
 
     def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Tensor:
-        outputs = outputs_of(y_pred, self.names)
-        if self._losses is None or self._losses.keys() != outputs.keys():
+        outputs = Outputs(y_pred, self.names)
+        if self._losses is None or list(self._losses) != outputs.names:
             self._build(outputs)
         assert self._losses is not None
-        self._shapes = {k: tuple(v.shape) for k, v in outputs.items()}
+        self._outputs = outputs
         if self._expected is not None:
-            self._check()
-        targets = matched("y", y_true, outputs, spread=False)
-        weights = matched("sample_weight", sample_weight, outputs, spread=True)
+            self._check(outputs)
+        targets = outputs.matched("y", y_true, spread=False)
+        weights = outputs.matched("sample_weight", sample_weight, spread=True)
         total: Any = None
         for name, loss in self._losses.items():
             if loss is None:
                 continue
+            output = outputs.by_name[name]
             if targets[name] is None:
-                where = "" if name is None else f" of output {name!r}"
-                raise ValueError(
-                    f"the loss{where} needs targets, but the data has no y. Pass y, or batches of "
-                    "(x, y)."
-                )
+                raise ValueError(_without_targets(name, y_true, targets))
             call = partial(loss, sample_weight=weights[name])
-            value = as_tensor(in_one_shape(loss.name, call, targets[name], outputs[name]))
+            value = as_tensor(in_one_shape(loss.name, call, targets[name], output))
             if value.shape != ():
                 raise ValueError(
                     f"the loss {getattr(loss, 'name', loss)!r} returned shape "
@@ -160,7 +106,7 @@ class CompiledLoss:
                     "(reduction='sum_over_batch_size', or a mean in your function)."
                 )
             if name in self.trackers:
-                self.trackers[name].update_state(value, sample_weight=_rows(outputs[name]))
+                self.trackers[name].update_state(value, sample_weight=_rows(output))
             weight = self._weights[name]
             if isinstance(weight, LearningRateSchedule):
                 weight = weight(self._step() if self._step else 0)
@@ -188,6 +134,19 @@ def _loss_weight(given: Any) -> Any:
     if np.ndim(given) or not np.isfinite(given):
         raise ValueError(f"a loss weight is a finite scalar, got {given!r}.")
     return Variable(np.float32(given), trainable=False, name="loss_weight")
+
+
+def _without_targets(name: str | None, y_true: Any, targets: dict[Any, Any]) -> str:
+    if y_true is None:
+        where = "" if name is None else f" of output {name!r}"
+        return (
+            f"the loss{where} needs targets, but the data has no y. Pass y, or batches of (x, y)."
+        )
+    there = [k for k, v in targets.items() if v is not None]
+    return (
+        f"the loss of output {name!r} needs targets, but y has them for {there} only. Give them, "
+        "or compile without a loss for that output."
+    )
 
 
 def _rows(output: Any) -> int:
@@ -233,30 +192,30 @@ class CompiledMetrics:
             return [self]
         return list(self.metrics)
 
-    def _build(self, targets: dict[Any, Any], outputs: dict[Any, Any]) -> None:
-        by_output: dict[Any, list[tuple[Metric, bool]]] = {k: [] for k in outputs}
-        for given, is_weighted in ((self.given, False), (self.weighted, True)):
-            for name, wanted in _spread(given, outputs).items():
-                for one in wanted:
-                    metric = as_metric(one, targets[name], outputs[name])
-                    if name is not None:
-                        metric.name = f"{name}_{metric.name}"
-                    by_output[name].append((metric, is_weighted))
-        names = [m.name for group in by_output.values() for m, _ in group]
-        repeated = {n for n in names if names.count(n) > 1}
-        for name in repeated:
-            same = [m for group in by_output.values() for m, _ in group if m.name == name]
-            for k, metric in enumerate(same[1:], 1):
-                metric.name = f"{name}_{k}"
+    def _build(self, targets: dict[Any, Any], outputs: Outputs) -> None:
+        by_output: dict[Any, list[tuple[Metric, bool]]] = {k: [] for k in outputs.names}
+        used: set[str] = set()
+        seen: set[int] = set()
+        for what in ("metrics", "weighted_metrics"):
+            weighted = what == "weighted_metrics"
+            given = self.weighted if weighted else self.given
+            for name, wanted in outputs.matched(what, given, spread=True, many=True).items():
+                for one in _flat(wanted) if targets[name] is not None else ():
+                    metric = as_metric(one, targets[name], outputs.by_name[name])
+                    if id(metric) in seen:  # one for several outputs: a copy for each
+                        metric = type(metric).from_config(metric.get_config())
+                    seen.add(id(metric))
+                    _rename(metric, outputs.prefix(name), weighted, used)
+                    by_output[name].append((metric, weighted))
         self._by_output = by_output
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         """Update all metrics with one batch."""
         if self.given is None and self.weighted is None:
             return
-        outputs = outputs_of(y_pred, self.names)
-        targets = matched("y", y_true, outputs, spread=False)
-        weights = matched("sample_weight", sample_weight, outputs, spread=True)
+        outputs = Outputs(y_pred, self.names)
+        targets = outputs.matched("y", y_true, spread=False)
+        weights = outputs.matched("sample_weight", sample_weight, spread=True)
         if self._by_output is None:
             self._build(targets, outputs)
         assert self._by_output is not None
@@ -267,7 +226,7 @@ class CompiledMetrics:
                 update = metric.update_state
                 if weighted and weights[name] is not None:
                     update = partial(update, sample_weight=weights[name])
-                in_one_shape(metric.name, update, targets[name], outputs[name])
+                in_one_shape(metric.name, update, targets[name], outputs.by_name[name])
 
     def reset_state(self) -> None:
         """Reset all metrics, also those that were given as objects and are not matched yet."""
@@ -287,6 +246,8 @@ def results(metrics: Sequence[Metric]) -> dict[str, Any]:
     """The metrics' results by name, those that are dicts laid flat."""
     found: dict[str, Any] = {}
     for metric in metrics:
+        if isinstance(metric, Logged) and metric.idle:
+            continue
         value = metric.result()
         if isinstance(value, str | list | tuple):
             raise TypeError(
@@ -294,34 +255,37 @@ def results(metrics: Sequence[Metric]) -> dict[str, Any]:
                 f"{type(value).__name__} as its result; return a scalar tensor, or a dict of them "
                 "by name to report several values."
             )
-        if isinstance(value, dict):
-            found.update(value)
-        else:
-            found[metric.name] = value
+        for name, one in value.items() if isinstance(value, dict) else [(metric.name, value)]:
+            found[unused(name, found)] = one
     return found
 
 
-def _spread(given: Any, outputs: dict[Any, Any]) -> dict[Any, list[Any]]:
-    """Metrics by output: a dict by name, a list of lists in order, or a list for each output."""
-    if given is None:
-        return {k: [] for k in outputs}
-    if None in outputs:
-        return {None: _flat(given)}
-    nested = isinstance(given, list | tuple) and any(isinstance(g, list | tuple) for g in given)
-    if (
-        isinstance(given, dict)
-        or nested
-        or (isinstance(given, list | tuple) and len(given) == len(outputs))
-    ):
-        found = matched("metrics", given, outputs, spread=True)
-        return {k: _flat(v) for k, v in found.items()}
-    return {k: _flat(given) for k in outputs}
+def _rename(metric: Metric, prefix: str, weighted: bool, used: set[str]) -> None:
+    """Give a metric its name in the logs: the output first, `weighted_` where that is taken.
+
+    The name that it came with is kept, for its config and for the next time.
+    """
+    base = metric.__dict__.setdefault("_base_name", metric.name)
+    name = prefix + base
+    if weighted and name in used:
+        name = f"{prefix}weighted_{base}"
+    metric.name = unused(name, used)
+    used.add(metric.name)
+
+
+def unused(name: str, used: Container[str]) -> str:
+    """`name`, with a number where it is taken."""
+    found, k = name, 0
+    while found in used:
+        k += 1
+        found = f"{name}_{k}"
+    return found
 
 
 def _flat(given: Any) -> list[Any]:
     if given is None:
         return []
-    if isinstance(given, dict):
+    if isinstance(given, dict) and "class_name" not in given:
         given = list(given.values())
     if isinstance(given, list | tuple):
         return [one for part in given for one in _flat(part)]
@@ -345,5 +309,11 @@ def as_metric(metric: Any, y_true: Any, y_pred: Any) -> Metric:
         if isinstance(metric, str):
             found.name = metric
         return found
-    name = metric if isinstance(metric, str) else getattr(found, "__name__", "metric")
+    name = metric if isinstance(metric, str) else _called(found)
     return metrics_module.MeanMetricWrapper(found, name=name)
+
+
+def _called(function: Any) -> str:
+    """The name of a function's values in logs; Keras writes it in snake case."""
+    name = getattr(function, "name", None) or getattr(function, "__name__", None)
+    return snake_case((name or type(function).__name__).strip("<>"))

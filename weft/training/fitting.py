@@ -16,8 +16,8 @@ from weft.training.finite import FiniteSteps
 from weft.training.history import History
 from weft.training.logs import Logs
 from weft.training.preflight import Preflight, measure
-from weft.training.sources import unpack
 from weft.training.steps import Batches, StepFunction
+from weft.training.validation import Validation, held_out
 
 __all__ = ["Fitting"]
 
@@ -149,10 +149,8 @@ class Fitting:
         if x is None:
             raise ValueError("fit needs data: x, or an iterable of batches.")
         if validation_split and validation_data is None:
-            whole = sources.arrays(x, y, sample_weight)
-            kept, held = sources.split(whole, validation_split)
-            x, y, sample_weight = unpack(kept)
-            validation_data = held
+            (x, y, sample_weight), validation_data = held_out(x, y, sample_weight, validation_split)
+        one = self.steps_per_execution == 1
         source = sources.source_for(
             x,
             y,
@@ -161,13 +159,19 @@ class Fitting:
             steps=steps_per_epoch,
             shuffle=shuffle,
             class_weight=class_weight,
+            continuing=True,
+            names=self._names_of_outputs(),
+            to_device=one,
         )
         validation = None
         if validation_data is not None:
-            packed = sources.is_iterable_of_batches(validation_data)
-            parts = (validation_data,) if packed else unpack(validation_data)
-            validation = sources.source_for(
-                *parts, batch_size=validation_batch_size or batch_size, steps=validation_steps
+            validation = Validation(
+                validation_data,
+                validation_batch_size,
+                fallback=batch_size,
+                steps=validation_steps,
+                freq=validation_freq,
+                to_device=one,
             )
         compiled.loss.expect(source.targets)
         callback_list = _callbacks(
@@ -181,11 +185,13 @@ class Fitting:
         try:
             callback_list.on_train_begin()
             for epoch in range(initial_epoch, epochs):
+                if not source.more():
+                    break
                 self.reset_metrics()
                 callback_list.on_epoch_begin(epoch)
                 logs = Logs(_run_epoch(source, step, callback_list, "train", self))
-                if validation is not None and (epoch + 1 - initial_epoch) % validation_freq == 0:
-                    found = self._evaluate(validation, callback_list)
+                if validation is not None and validation.due(epoch):
+                    found = self._evaluate(validation.source, callback_list)
                     logs.update({f"val_{name}": value for name, value in found.items()})
                 callback_list.on_epoch_end(epoch, logs)
                 if self.stop_training:
@@ -195,6 +201,9 @@ class Fitting:
             callback_list.on_train_end(logs)
         finally:
             callback_list.close()
+            source.close()
+            if validation is not None:
+                validation.source.close()
             self._after()
         assert self.history is not None
         return self.history
@@ -236,6 +245,7 @@ class Fitting:
             logs = dict(Logs(self._evaluate(source, callback_list)))
         finally:
             callback_list.close()
+            source.close()
             self._after()
         if return_dict:
             return logs
@@ -271,6 +281,7 @@ class Fitting:
             callback_list.on_predict_end()
         finally:
             callback_list.close()
+            source.close()
             self._after()
         return outputs.result()
 
@@ -387,8 +398,8 @@ def _run_epoch(
             break
     if logs is None:
         raise ValueError(
-            "the data gave no batches. An iterator that was used up cannot be run again; pass a "
-            "Dataset or a list of batches, or arrays."
+            "the data gave no batches. An iterator that was used up cannot be run again; pass "
+            "arrays, a Dataset or a PyDataset."
         )
     if not isinstance(logs, dict):
         raise ValueError(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
+from functools import partial
 from inspect import isroutine, signature
 from typing import Any
 
@@ -12,10 +13,12 @@ import jax
 from weft import optimizers
 from weft.engine import GradientTape, Tensor
 from weft.engine.stateless import stateless
+from weft.layers.added import Logged
 from weft.metrics import Mean, Metric
 from weft.training.compiled import CompiledLoss, CompiledMetrics, results
 from weft.training.fitting import Fitting
 from weft.training.sources import unpack
+from weft.training.steps import StepFunction
 
 __all__ = ["Trainer"]
 
@@ -82,12 +85,17 @@ class Trainer(Fitting):
             steps_per_execution: how many batches one program goes through; callbacks see the last
                 of them. It pays where a step is short. At the end of the data the same program
                 takes fewer.
-            jit_compile, auto_scale_loss: accepted for Keras's sake: every step is compiled.
+            jit_compile: accepted for Keras's sake: every step is compiled.
+            auto_scale_loss: whether a model of the policy "mixed_float16" has its optimizer put
+                into a LossScaleOptimizer.
 
         Raises:
-            ValueError: an unknown name (the near ones are listed), or `steps_per_execution` is no
-                positive integer.
+            ValueError: an unknown name of an optimizer (the near ones are listed; those of losses
+                and metrics are looked up with the first batch), `steps_per_execution` is no
+                positive integer, or `jit_compile` neither a bool nor "auto".
         """
+        if jit_compile not in ("auto", True, False, None):
+            raise ValueError(f'jit_compile must be True, False or "auto", got {jit_compile!r}.')
         whole = isinstance(steps_per_execution, int) and not isinstance(steps_per_execution, bool)
         if not whole or steps_per_execution < 1:
             raise ValueError(
@@ -97,10 +105,15 @@ class Trainer(Fitting):
             loss_weights, metrics = metrics, loss_weights
         names = self._names_of_outputs()  # type: ignore[attr-defined]
         compiled = _Compiled(optimizer, loss, loss_weights, metrics, weighted_metrics, names)
+        policy = self.dtype_policy.name  # type: ignore[attr-defined]
+        if auto_scale_loss and policy == "mixed_float16" and compiled.optimizer is not None:
+            if not isinstance(compiled.optimizer, optimizers.LossScaleOptimizer):
+                compiled.optimizer = optimizers.LossScaleOptimizer(compiled.optimizer)
         set_ = object.__setattr__
         set_(self, "_compiled", compiled)
         set_(self, "optimizer", compiled.optimizer)
         set_(self, "loss", loss)
+        set_(self, "jit_compile", jit_compile if isinstance(jit_compile, bool) else True)
         set_(self, "run_eagerly", bool(run_eagerly))
         set_(self, "steps_per_execution", steps_per_execution)
         set_(self, "stop_training", False)
@@ -286,6 +299,21 @@ class Trainer(Fitting):
         if self._need_compiled("test_step").has_loss or self.losses:  # type: ignore[attr-defined]
             self._track_loss(self.compute_loss(x, y, y_pred, sample_weight, training=False), x)
         return self.compute_metrics(x, y, y_pred, sample_weight)
+
+    def _made(self, kind: str, force: bool) -> Callable[..., Any]:
+        function = super()._made(kind, force)
+        if isinstance(function, StepFunction) and function.python == getattr(self, f"{kind}_step"):
+            if kind != "predict":
+                function.python = partial(self._with_logged, function.python)
+        return function
+
+    def _with_logged(self, step: Callable[..., Any], data: Any) -> Any:
+        """What a step returns, and what layers logged in it."""
+        logs = step(data)
+        logged = [m for m in super().metrics if isinstance(m, Logged) and not m.idle]  # type: ignore[misc]
+        if logged and isinstance(logs, dict):
+            logs = {**results(logged), **logs}
+        return logs
 
     def predict_step(self, data: Any) -> Any:
         """The outputs for a batch; override it for another kind of step."""
