@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -31,10 +32,15 @@ class CallbackList(Callback):
         add_history: append a `History` if there is none.
         add_progbar: append a `ProgbarLogger` if there is none.
         model: given to each callback; gets a `history` attribute if there is a `History`.
+        timed: whether to note in `seconds` what each callback's hooks take.
         params: given to each callback (`verbose`, `epochs`, `steps`).
 
     Raises:
         TypeError: something in `callbacks` is not a callback.
+
+    Attributes:
+        seconds: what each callback's hooks took in all, by its class's name, if `timed`: pass
+            `CallbackList([...], timed=True)` to `fit`, and look at it afterwards.
 
     Example:
         >>> callbacks = CallbackList([Callback()], add_history=True, epochs=1, steps=10)
@@ -50,14 +56,23 @@ class CallbackList(Callback):
         add_history: bool = False,
         add_progbar: bool = False,
         model: Any = None,
+        timed: bool = False,
         **params: Any,
     ) -> None:
         self.callbacks = list(_flat(callbacks))
+        self.timed = timed
+        self.seconds: dict[str, float] = {}
+        self._hooks: dict[str, tuple[Callable[..., Any], ...]] = {}
+        self.complete(add_history, add_progbar, model, **params)
+
+    def complete(
+        self, add_history: bool, add_progbar: bool, model: Any = None, **params: Any
+    ) -> None:
+        """Take what a run gives to its callbacks: the arguments are those of the class."""
         if add_history and not self._find(History):
             self.callbacks.append(History())
         if add_progbar and not self._find(ProgbarLogger):
             self.callbacks.append(ProgbarLogger())
-        self._hooks: dict[str, tuple[Callable[..., Any], ...]] = {}
         self._look_up()
         if params:
             self.set_params(params)
@@ -106,10 +121,27 @@ class CallbackList(Callback):
         for name in HOOKS:
             names = (name, _OTHER_NAMES.get(name, name))
             self._hooks[name] = tuple(
-                getattr(callback, name)
-                for callback in self.callbacks
+                self._clocked(k, callback, name) if self.timed else getattr(callback, name)
+                for k, callback in enumerate(self.callbacks)
                 if any(_replaced(callback, each) for each in names)
             )
+
+    def _clocked(self, k: int, callback: Any, name: str) -> Callable[..., Any]:
+        """A hook whose time is added to its callback's, waiting for the device included."""
+        hook, kinds = getattr(callback, name), [type(c) for c in self.callbacks]
+        label = type(callback).__name__
+        if kinds.count(type(callback)) > 1:
+            label = f"{label} {k}"  # its place among the callbacks
+        self.seconds.setdefault(label, 0.0)
+
+        def clocked(*args: Any) -> None:
+            began = time.perf_counter()
+            try:
+                hook(*args)
+            finally:
+                self.seconds[label] += time.perf_counter() - began
+
+        return clocked
 
     def _begin(self, name: str, logs: Any) -> None:
         self._look_up()

@@ -367,16 +367,9 @@ class Fitting:
 def _callbacks(
     model: Any, callbacks: Any, verbose: Any, *, add_history: bool = False, **params: Any
 ) -> CallbackList:
-    if isinstance(callbacks, CallbackList):
-        return callbacks
-    return CallbackList(
-        callbacks,
-        add_history=add_history,
-        add_progbar=verbose != 0,
-        model=model,
-        verbose=verbose,
-        **params,
-    )
+    made = callbacks if isinstance(callbacks, CallbackList) else CallbackList(callbacks)
+    made.complete(add_history, verbose != 0, model, verbose=verbose, **params)
+    return made
 
 
 def _run_epoch(
