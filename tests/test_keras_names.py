@@ -12,8 +12,8 @@ from weft import tf
 # Keras's module -> weft's. The others have the same name.
 OURS = {"mixed_precision": "precision", "dtype_policies": "precision"}
 MODULES = [
-    "activations", "constraints", "initializers", "losses", "metrics", "mixed_precision",
-    "optimizers", "optimizers.legacy", "optimizers.schedules", "regularizers",
+    "activations", "callbacks", "constraints", "initializers", "losses", "metrics",
+    "mixed_precision", "optimizers", "optimizers.legacy", "optimizers.schedules", "regularizers",
 ]  # fmt: skip
 NAMES = [
     (module, name)

@@ -23,7 +23,12 @@ class CSVLogger(Callback):
         filename: the file; each line is on the disk as soon as its epoch is done.
         separator: between the values.
         append: go on with a file that is there instead of beginning it anew.
+
+    Example:
+        >>> log = CSVLogger("runs/log.csv", separator=";", append=True)
     """
+
+    _state = ("keys",)
 
     def __init__(
         self, filename: str | os.PathLike[str], separator: str = ",", append: bool = False
@@ -32,21 +37,26 @@ class CSVLogger(Callback):
         self.sep = separator
         self.append = append
         self.keys: list[str] | None = None
+        self._anew = not append
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         path = Path(self.filename)
-        if self.append:
-            # Columns are those that the file has, so that a resumed run goes on under them.
-            header = _first_line(path, self.sep)
-            self.keys = header[1:] if header else None
-        else:
-            self.keys = None
-            path.write_text("", encoding="utf-8")
+        # The file is begun anew at its first line only: a run that goes on sets its state before.
+        with open(path, "a", encoding="utf-8"):
+            self._anew = not self.append
+        # Columns are those that the file has, so that a resumed run goes on under them.
+        header = _first_line(path, self.sep) if self.append else None
+        self.keys = header[1:] if header else None
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        super().set_state(state)
+        self._anew = False
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         logs = logs or {}
         # Opened for each line: nothing is lost, and nothing left open, if training breaks off.
-        with open(self.filename, "a", newline="", encoding="utf-8") as file:
+        mode, self._anew = "w" if self._anew else "a", False
+        with open(self.filename, mode, newline="", encoding="utf-8") as file:
             writer = csv.writer(file, delimiter=self.sep, lineterminator="\n")
             if self.keys is None:
                 self.keys = sorted(logs)

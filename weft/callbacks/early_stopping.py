@@ -38,6 +38,9 @@ class EarlyStopping(Monitor):
         (True, 2.0)
     """
 
+    # Not the best weights, which are arrays: what saves this state saves them beside it.
+    _state = ("wait", "stopped_epoch", "best", "best_epoch")
+
     def __init__(
         self,
         monitor: str = "val_loss",
@@ -68,10 +71,14 @@ class EarlyStopping(Monitor):
         super().on_train_begin(logs)
         self._reset()
 
+    def get_monitor_value(self, logs: dict[str, Any] | None) -> float | None:
+        """The metric's value in the logs; a subclass may compute another."""
+        return self.value(logs)
+
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         if epoch < self.start_from_epoch:
             return
-        value = self.value(logs)
+        value = self.get_monitor_value(logs)
         if value is None:
             return
         self.wait += 1

@@ -37,6 +37,8 @@ class Monitor(Callback):
         ValueError: an unknown mode.
     """
 
+    _without = "nothing is done"  # what happens where the metric is missing
+
     def __init__(self, monitor: str, mode: str = "auto", min_delta: float = 0.0) -> None:
         if mode not in ("auto", "min", "max"):
             raise ValueError(
@@ -61,7 +63,7 @@ class Monitor(Callback):
             )
             warnings.warn(
                 f"{type(self).__name__}: there is no metric {self.monitor!r} to monitor at this "
-                f"epoch's end, so nothing is done. The metrics there are: {there}.{hint}",
+                f"point, so {self._without}. The metrics there are: {there}.{hint}",
                 stacklevel=3,
             )
         if isinstance(value, np.ndarray):

@@ -20,6 +20,12 @@ class TerminateOnNaN(Callback):
 
     Raises:
         RuntimeError: (in training) there is such a loss, and `raise_error` is set.
+
+    Example:
+        >>> strict = TerminateOnNaN(raise_error=True)
+        >>> strict.on_train_batch_end(7, {"loss": float("nan")})
+        Traceback (most recent call last):
+        RuntimeError: TerminateOnNaN: the loss is nan at step 7 of this epoch. Look for ...
     """
 
     def __init__(self, raise_error: bool = False) -> None:

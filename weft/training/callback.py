@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from weft.engine.names import near
+
 __all__ = ["HOOKS", "Callback"]
 
 HOOKS = (
@@ -36,6 +38,30 @@ class Callback:
 
     model: Any = None
     params: dict[str, Any] | None = None
+    _state: tuple[str, ...] = ()  # the attributes that `get_state` gives
+
+    def get_state(self) -> dict[str, Any]:
+        """What the callback remembers of the run: names and values that JSON can hold.
+
+        A callback of one's own that counts or compares gives it here, and takes it back in
+        `set_state`; both are empty otherwise.
+        """
+        return {name: getattr(self, name) for name in self._state}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Go on from what `get_state` gave; to be called after `on_train_begin`.
+
+        Raises:
+            ValueError: names that are none of this callback's state; nothing is set then.
+        """
+        for name in state:
+            if name not in self._state:
+                raise ValueError(
+                    f"{type(self).__name__} has no state {name!r}. "
+                    + (near(name, self._state) if self._state else "It keeps none.")
+                )
+        for name, value in state.items():
+            setattr(self, name, value)
 
     def set_params(self, params: dict[str, Any]) -> None:
         """Take the run's `verbose`, `epochs` and `steps`."""

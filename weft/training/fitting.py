@@ -28,6 +28,7 @@ class Fitting:
     steps_per_execution: int = 1
     run_eagerly: bool = False
     stop_training: bool = False
+    _initial_epoch: int | None = None
     history: History | None = None
     train_function: Callable[..., Any] | None = None
     test_function: Callable[..., Any] | None = None
@@ -183,7 +184,10 @@ class Fitting:
         object.__setattr__(self, "stop_training", False)
         logs = Logs()
         try:
+            object.__setattr__(self, "_initial_epoch", None)
             callback_list.on_train_begin()
+            if self._initial_epoch is not None:  # a callback has found where to go on
+                initial_epoch = self._initial_epoch
             for epoch in range(initial_epoch, epochs):
                 if not source.more():
                     break

@@ -15,13 +15,14 @@ from weft.tf.keras import (
     models,
     optimizers,
     regularizers,
+    saving,
     utils,
 )
 
 __all__ = [
     "Input", "Model", "Sequential", "activations", "callbacks", "constraints", "initializers",
     "layers", "losses", "metrics", "mixed_precision", "models", "optimizers", "regularizers",
-    "utils",
+    "saving", "utils",
 ]  # fmt: skip
 
 
