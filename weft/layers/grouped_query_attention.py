@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from weft.engine.names import number
 from weft.layers.head_attention import HeadAttention
 from weft.layers.options import positive
 
@@ -57,6 +56,7 @@ class GroupQueryAttention(HeadAttention):
     """
 
     _only_rank = 3
+    _keras_name = "GroupedQueryAttention"  # of the class, where layers and places are named
 
     def __init__(
         self,
@@ -92,8 +92,6 @@ class GroupQueryAttention(HeadAttention):
             "kernel_regularizer": kernel_regularizer, "bias_regularizer": bias_regularizer,
             "kernel_constraint": kernel_constraint, "bias_constraint": bias_constraint,
         }  # fmt: skip
-        # Keras's name for its layers of this class.
-        kwargs["name"] = kwargs.get("name") or number("grouped_query_attention")
         super().__init__(
             queries, keys, head_dim, head_dim,
             output=None, dropout=dropout, use_bias=use_bias, use_gate=use_gate,

@@ -21,15 +21,16 @@ from weft.layers import input_spec, tracking
 from weft.layers.added import Added
 from weft.layers.calls import calls
 from weft.layers.described import Described
+from weft.layers.filed import Filed
 from weft.layers.masks import get_mask, mask_of, masks, set_mask
 from weft.layers.signature import Signature, signature_of
-from weft.layers.structure import Structure, forgotten
+from weft.layers.structure import forgotten
 from weft.precision import policy as policies
 
 __all__ = ["Layer", "get_mask", "set_mask"]
 
 
-class Layer(Described, Added, Structure):
+class Layer(Described, Added, Filed):
     """A computation with state: the base class of all layers and models.
 
     Subclasses define `__init__` (calling `super().__init__()`), `build(input_shape)`, which makes
@@ -187,11 +188,12 @@ class Layer(Described, Added, Structure):
         if initializer is None:
             floating = np.issubdtype(kind, np.floating) or kind.name == "bfloat16"
             initializer = "glorot_uniform" if floating else "zeros"
+        name = name or (f"weight_{len(self._own_weights)}" if self._own_weights else "weight")
+        calls.spend(self, name, shape, kind.itemsize)
         if calls.dry:
             initializer = "zeros"
         elif isinstance(initializer, int | float):
             initializer = initializers.Constant(initializer)
-        name = name or (f"weight_{len(self._own_weights)}" if self._own_weights else "weight")
         variable = Variable(
             initializers.get(initializer),
             shape=tuple(int(n) for n in shape),
@@ -404,7 +406,7 @@ class Layer(Described, Added, Structure):
         if self.activity_regularizer is not None:
             base["activity_regularizer"] = regularizers.serialize(self.activity_regularizer)
         cls = type(self)
-        if cls.__init__ is Layer.__init__ or cls.get_config is not Layer.get_config:
+        if cls.__init__ is Layer.__init__ or not hasattr(cls.get_config, "of_arguments"):
             return base
         args, kwargs = self._made_with
         try:
@@ -425,6 +427,9 @@ class Layer(Described, Added, Structure):
                 "get_config (and from_config) to say how they are written down."
             )
         return config
+
+    # A class whose get_config is its own says itself what else belongs there.
+    get_config.of_arguments = True  # type: ignore[attr-defined]
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Any:

@@ -124,6 +124,29 @@ class MultiHeadAttention(HeadAttention):
         return self._activity_regularizer
 
     @property
+    def query_dense(self) -> Any:
+        """The layer that projects the query, once there is one; its place in files has this name.
+
+        So have `key_dense`, `value_dense` and `output_dense`.
+        """
+        return self._query_dense
+
+    @property
+    def key_dense(self) -> Any:
+        """The layer that projects the key."""
+        return self._key_dense
+
+    @property
+    def value_dense(self) -> Any:
+        """The layer that projects the value."""
+        return self._value_dense
+
+    @property
+    def output_dense(self) -> Any:
+        """The layer that makes the output of the heads' results."""
+        return self._output_dense
+
+    @property
     def attention_axes(self) -> tuple[int, ...] | None:
         """The axes attended over, counted from the front once the layer is built."""
         return self._attended if self.built else self._attention_axes

@@ -12,13 +12,13 @@ from weft.engine import (
     SeedGenerator,
     ShapeError,
     Variable,
-    bump_trainable_version,
+    note_toggled,
     trainable_version,
 )
 from weft.layers import tracking
 from weft.metrics import Metric
 
-__all__ = ["Structure", "computed"]
+__all__ = ["Structure", "computed", "own_weights"]
 
 
 class computed:
@@ -120,7 +120,7 @@ class Structure:
 
         return self._cached(what, make)
 
-    @property
+    @computed
     def layers(self) -> list[Any]:
         """The layers that belong to this one directly."""
         return [child for child in self._children() if isinstance(child, Structure)]
@@ -135,7 +135,7 @@ class Structure:
     @property
     def weights(self) -> list[Variable]:
         """The variables of this layer and those below it, without seeds and metrics."""
-        return list(self._all("weights", _own_weights))
+        return list(self._all("weights", own_weights))
 
     @property
     def variables(self) -> list[Variable]:
@@ -169,9 +169,11 @@ class Structure:
 
     @trainable.setter
     def trainable(self, value: bool) -> None:
-        for layer in self._flatten_layers():
-            object.__setattr__(layer, "_trainable", bool(value))
-        bump_trainable_version()
+        value = bool(value)
+        changed = [layer for layer in self._flatten_layers() if layer._trainable != value]
+        for layer in changed:
+            object.__setattr__(layer, "_trainable", value)
+        note_toggled(changed)
 
     def get_weights(self) -> list[np.ndarray[Any, Any]]:
         """The values of `weights`, as NumPy arrays."""
@@ -207,19 +209,20 @@ class Structure:
         return sum(v.shape.num_elements() for v in self.weights)
 
 
-def _own_weights(layer: Structure) -> list[Variable]:
-    """Trainable ones first, each kind as made."""
+def own_weights(layer: Structure) -> list[Variable]:
+    """Trainable ones first, each kind in the order in which they were made."""
     mine = [v for v in layer._children() if isinstance(v, Variable)]
+    mine.sort(key=lambda v: v._serial)
     return [v for v in mine if v.trainable] + [v for v in mine if not v.trainable]
 
 
 def _own_variables(layer: Structure) -> list[Variable]:
     seeds = [child.state for child in layer._children() if isinstance(child, SeedGenerator)]
-    return [*_own_weights(layer), *seeds]
+    return [*own_weights(layer), *seeds]
 
 
 def _own_trainable(layer: Structure) -> list[Variable]:
-    return [v for v in _own_weights(layer) if v.trainable] if layer._trainable else []
+    return [v for v in own_weights(layer) if v.trainable] if layer._trainable else []
 
 
 def _own_metrics(layer: Structure) -> list[Metric]:

@@ -209,6 +209,7 @@ def graph_from_config(config: dict[str, Any], custom_objects: Any = None) -> tup
 
 
 def _graph_from_config(config: dict[str, Any]) -> tuple[Any, Any]:
+    first = _first_calls(config)
     made: dict[str, Any] = {}  # layers and operations by name
     nodes: dict[str, list[Any]] = {}  # the outputs of their calls
     waiting: list[tuple[str, dict[str, Any]]] = []
@@ -219,7 +220,8 @@ def _graph_from_config(config: dict[str, Any]) -> tuple[Any, Any]:
         waiting += [(name, call) for call in entry["inbound_nodes"]]
 
     def found(place: _Place) -> KerasTensor:
-        return list(nest.walk(nodes[place.name][place.call]))[place.index]  # type: ignore[no-any-return]
+        call = place.call - first[place.name]
+        return list(nest.walk(nodes[place.name][call]))[place.index]  # type: ignore[no-any-return]
 
     while waiting:
         later = []
@@ -229,7 +231,9 @@ def _graph_from_config(config: dict[str, Any]) -> tuple[Any, Any]:
             behind = any(other == name for other, _ in later)
             args, kwargs = _arguments(call)
             needed = [v for v in nest.walk((args, kwargs)) if isinstance(v, _Place)]
-            if behind or not all(len(nodes.get(v.name, ())) > v.call for v in needed):
+            if behind or not all(
+                len(nodes.get(v.name, ())) > v.call - first[v.name] for v in needed
+            ):
                 later.append((name, call))
                 continue
             args, kwargs = nest.mapped(
@@ -255,6 +259,29 @@ def _graph_from_config(config: dict[str, Any]) -> tuple[Any, Any]:
         return [placed(v) for v in value]
 
     return placed(config["input_layers"]), placed(config["output_layers"])
+
+
+def _first_calls(config: dict[str, Any]) -> dict[str, int]:
+    """The number of each layer's first call: Keras counts those of inner models from 1."""
+    first: dict[str, int] = {}
+
+    def note(place: _Place) -> None:
+        first[place.name] = min(place.call, first.get(place.name, place.call))
+
+    def note_all(value: Any) -> None:
+        if _is_place(value):
+            note(_Place(value))
+        else:
+            for item in value.values() if isinstance(value, dict) else value:
+                note_all(item)
+
+    for entry in config["layers"]:
+        for call in entry["inbound_nodes"]:
+            for value in nest.walk(list(_arguments(call))):
+                if isinstance(value, _Place):
+                    note(value)
+    note_all([config["input_layers"], config["output_layers"]])
+    return first
 
 
 class _Place:

@@ -104,7 +104,7 @@ class FunctionalPart(Layer):
         return [graph.node_of(x).operation.name for x in graph.output_symbols]  # type: ignore[union-attr]
 
     def _names_of_outputs(self) -> list[str] | None:
-        if self._graph is None or not isinstance(self._graph.outputs, list | tuple):
+        if self._graph is None:
             return None
         names = self.output_names
         repeated = [names[:k].count(name) for k, name in enumerate(names)]
@@ -194,12 +194,11 @@ class FunctionalPart(Layer):
         else:
             super().add_loss(loss)
 
-    def add_metric(self, value: Any, name: str | None = None, aggregation: str = "mean") -> None:
-        """Average a value, or a symbolic tensor, over an epoch, under this name in the logs."""
+    def _log(self, name: str, value: Any, reduce: str) -> None:
         if isinstance(value, KerasTensor):
-            self._add_extra(value, lambda v: self.add_metric(v, name, aggregation))
+            self._add_extra(value, lambda v: self._log(name, v, reduce))
         else:
-            super().add_metric(value, name, aggregation)
+            super()._log(name, value, reduce)
 
     def _add_extra(self, symbol: KerasTensor, add: Any) -> None:
         graph = self._need_graph("symbolic losses or metrics")
@@ -215,6 +214,8 @@ class FunctionalPart(Layer):
         if self._graph is None or not _takes_graph(type(self)):
             return super().get_config()
         return {"name": self.name, "trainable": self._trainable, **graph_config(self._graph)}
+
+    get_config.of_arguments = True  # type: ignore[attr-defined]
 
     def to_json(self, **kwargs: Any) -> str:
         """The model's config as JSON, for `model_from_json`; weights are not in it.
@@ -236,10 +237,22 @@ class FunctionalPart(Layer):
             custom_objects: the user's classes by name.
         """
         if not {"layers", "input_layers", "output_layers"} <= set(config):
-            return cls(**config)
+            return _made(cls, config)
         inputs, outputs = graph_from_config(config, custom_objects)
         more = {k: config[k] for k in ("name", "trainable") if k in config}
         return cls(inputs=inputs, outputs=outputs, **more)
+
+
+def _made(cls: type, config: dict[str, Any]) -> Any:
+    """A model of a config; what every model's config has is left out where __init__ takes none."""
+    named = inspect.signature(cls.__init__).parameters  # type: ignore[misc]
+    if any(p.kind is p.VAR_KEYWORD for p in named.values()):
+        return cls(**config)
+    left_out = {"name", "trainable", "dtype"} - set(named)
+    model = cls(**{k: v for k, v in config.items() if k not in left_out})
+    if "trainable" in left_out and not config.get("trainable", True):
+        model.trainable = False
+    return model
 
 
 def _takes_graph(cls: type) -> bool:

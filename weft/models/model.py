@@ -9,6 +9,7 @@ from weft.engine.symbolic import KerasTensor, infer
 from weft.engine.trace import state
 from weft.layers.calls import calls, undoing
 from weft.layers.described import with_shapes
+from weft.layers.filed import saving, shapes_of
 from weft.models.functional import FunctionalPart, describes
 from weft.models.summary import summary
 from weft.training.trainer import Trainer
@@ -85,11 +86,14 @@ class Model(Trainer, FunctionalPart):
             return  # its layers were built as it was described
         object.__setattr__(self, "built", True)
 
-        def symbol(shape: Any) -> KerasTensor:
-            return KerasTensor((shape[0] or 1, *shape[1:]), self.dtype_policy.compute)
+        self._build_on(with_shapes(input_shape, self._symbol))
 
+    def _symbol(self, shape: Any, dtype: Any = None) -> KerasTensor:
+        return KerasTensor((shape[0] or 1, *shape[1:]), dtype or self.dtype_policy.compute)
+
+    def _build_on(self, *args: Any, **kwargs: Any) -> None:
         with undoing():
-            infer(lambda x: self(x, training=False), (with_shapes(input_shape, symbol),), {})
+            infer(lambda args, kwargs: self(*args, training=False, **kwargs), (args, kwargs), {})
         self._clear_losses()
 
     def _build_for(self, args: Any, kwargs: Any, signature: Any) -> None:
@@ -99,11 +103,55 @@ class Model(Trainer, FunctionalPart):
             super()._build_for(args, kwargs, signature)
         self.__dict__["_built_with"] = nest.mapped(_symbol_like, (args, kwargs))
 
+    def build_from_config(self, config: dict[str, Any] | None) -> None:
+        """Make the weights, as they were when `get_build_config` was called."""
+        config = config or {}
+        shapes, dtypes = config.get("shapes_dict"), config.get("input_dtype")
+        if type(self).build is not Model.build or self._graph is not None or not (shapes or dtypes):
+            super().build_from_config(config)
+        elif dtypes is not None:
+            shape = shapes_of(config["input_shape"])
+            self._build_on(_with_dtypes(shape, dtypes, self._symbol))
+        else:
+            given = {k.removesuffix("_shape"): shapes_of(v) for k, v in shapes.items()}
+            self._build_on(**{k: with_shapes(v, self._symbol) for k, v in given.items()})
+
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if not state.tapes and state.trace.lazy and not calls.stack:
             # A loop of inference over a plain list: the last call's work is run, not piled up.
             state.trace.boundary(self)
         return super().__call__(*args, **kwargs)
+
+    # -- files ------------------------------------------------------------------------------
+
+    def save(self, filepath: Any, overwrite: bool = True, **kwargs: Any) -> None:
+        """Write the model to a ".keras" file, which Keras 3 reads too: `weft.models.load_model`.
+
+        It holds the config, the weights, what `compile` was given and the optimizer's state.
+
+        Args:
+            filepath: ends in ".keras".
+            overwrite: whether a file that is there is replaced.
+            kwargs: none so far.
+
+        Raises:
+            ValueError: another ending.
+            NotImplementedError: something in the model has no config.
+            FileExistsError: there is a file, and `overwrite` is False.
+            OSError: the file cannot be written; one that was there is as it was.
+        """
+        saving().save_model(self, filepath, overwrite=overwrite, **kwargs)
+
+    def get_compile_config(self) -> dict[str, Any] | None:
+        """What `compile` was given as plain values; None of a model that was not compiled.
+
+        A subclass whose `compile` takes other arguments overrides it and `compile_from_config`.
+        """
+        return saving().compiling.compile_config(self)  # type: ignore[no-any-return]
+
+    def compile_from_config(self, config: dict[str, Any]) -> None:
+        """Compile the model as one was that gave this config."""
+        saving().compiling.compile_from_config(self, config)
 
     def summary(
         self,
@@ -147,6 +195,15 @@ class Model(Trainer, FunctionalPart):
              Non-trainable params: 0 (0.00 B)
         """
         summary(self, line_length, positions, print_fn, expand_nested, show_trainable, layer_range)
+
+
+def _with_dtypes(shapes: Any, dtypes: Any, make: Any) -> Any:
+    """A nest of shapes with each replaced by what `make` gives for it and its dtype."""
+    if isinstance(dtypes, dict):
+        return {k: _with_dtypes(shapes[k], v, make) for k, v in dtypes.items()}
+    if isinstance(dtypes, list | tuple):
+        return [_with_dtypes(s, d, make) for s, d in zip(shapes, dtypes, strict=True)]
+    return make(shapes, dtypes)
 
 
 def _symbol_like(value: Any) -> Any:

@@ -188,6 +188,8 @@ class Sequential(Model):
             config["build_input_shape"] = list(self._input.batch_shape)
         return config
 
+    get_config.of_arguments = True  # type: ignore[attr-defined]
+
     @classmethod
     def from_config(cls, config: Any, custom_objects: Any = None) -> Any:
         """The model of a config, weft's or Keras's.
