@@ -141,7 +141,7 @@ def test_keras_2_configs():
         ({"padding": "sam"}, "padding is 'valid' or 'same'.*got 'sam'"),
         ({"data_format": "NHWC"}, "data_format is 'channels_last' or 'channels_first'"),
         ({"activation": "rellu"}, "unknown activation 'rellu'. Did you mean 'relu'"),
-        ({"bias_constraint": "nonneg"}, "unknown constraint 'nonneg'"),
+        ({"bias_constraint": "nonnegg"}, "unknown constraint 'nonnegg'"),
     ],
     ids=lambda v: next(iter(v)) if isinstance(v, dict) else "",
 )
