@@ -12,6 +12,7 @@ from jax import lax
 
 from weft.engine.control import Body, Operands, as_kind, flat_tensors, strong, wired, write
 from weft.engine.errors import ShapeError
+from weft.engine.nest import in_order
 from weft.engine.op import Op
 from weft.engine.spec import Spec, as_dtype, spec
 from weft.engine.tensor import Tensor, as_tensor
@@ -334,7 +335,13 @@ def repeated(f: Callable[[Any], Any], xs: Any, count: Any) -> Any:
     """
     rows, _ = flat_tensors(xs)
     specs = [spec(tuple(t.shape[1:]), t.spec.dtype, t.spec.weak) for t in rows]
-    body = Body(f, "repeated", jax.tree.structure((xs,)), specs)
+    results: list[Any] = []  # the order of the keys in them is lost in the body's tree
+
+    def noted(x: Any) -> Any:
+        results.append(f(x))
+        return results[0]
+
+    body = Body(noted, "repeated", jax.tree.structure((xs,)), specs)
     written, n = body.written, len(body.outs)
     outer = Operands(written, n)
     graph, stands = body.cut(written, [t.spec.dtype for t in body.outs])
@@ -346,7 +353,7 @@ def repeated(f: Callable[[Any], Any], xs: Any, count: Any) -> Any:
     params = (("sizes", (len(carry), len(rows))), ("body", graph), ("wiring", wiring))
     outs = record(_repeated_op, params, [*carry, as_tensor(count), *rows, *outer.operands()])
     write(written, outs[n:])
-    return jax.tree.unflatten(body.tree, outs[:n])
+    return in_order(results[0], jax.tree.unflatten(body.tree, outs[:n]))
 
 
 def map(f: Callable[..., Any], xs: Any) -> Any:

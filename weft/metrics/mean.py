@@ -172,6 +172,11 @@ class MeanMetricWrapper(Mean):
         if not hasattr(self._fn, "pure"):  # a user's function is given tensors, not lists
             y_true, y_pred = _tensor(y_true), _tensor(y_pred)
         values = self._fn(y_true, y_pred, **self._fn_kwargs)
+        if values is None:
+            raise TypeError(
+                f"the function of the metric {self.name!r} returned None. End it with `return` and "
+                "the value of each sample."
+            )
         if mask is not None:
             sample_weight = mask if sample_weight is None else _masked(mask, sample_weight)
         super().update_state(values, sample_weight)

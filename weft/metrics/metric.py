@@ -295,7 +295,8 @@ class Metric:
 
     def get_config(self) -> dict[str, Any]:
         """What makes an equal metric; a subclass adds its own arguments."""
-        return {"name": self.name, "dtype": self.dtype}
+        # `compile` puts the output before the name.
+        return {"name": self.__dict__.get("_base_name", self.name), "dtype": self.dtype}
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Any:

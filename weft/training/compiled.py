@@ -48,7 +48,7 @@ class CompiledLoss:
         self._step = step
         self.trackers: dict[Any, Mean] = {}
         self._losses: dict[Any, Loss | None] | None = None
-        self._outputs: Outputs | None = None  # of the last batch
+        self._outputs: Outputs | None = None  # shapes of the last batch's
         self._expected: Any = None
 
     def expect(self, y_true: Any) -> None:
@@ -65,7 +65,7 @@ class CompiledLoss:
         targets = outputs.matched("y", given, spread=False)
         for name, loss in (self._losses or {}).items():
             if loss is not None and isinstance(targets[name], np.ndarray):
-                loss.check_targets(targets[name], outputs.by_name[name].shape)
+                loss.check_targets(targets[name], outputs.by_name[name])
 
     def _build(self, outputs: Outputs) -> None:
         found = outputs.matched("loss", self.given, spread=True)
@@ -85,9 +85,9 @@ class CompiledLoss:
         if self._losses is None or list(self._losses) != outputs.names:
             self._build(outputs)
         assert self._losses is not None
-        self._outputs = outputs
+        self._outputs = outputs.shapes()
         if self._expected is not None:
-            self._check(outputs)
+            self._check(self._outputs)
         targets = outputs.matched("y", y_true, spread=False)
         weights = outputs.matched("sample_weight", sample_weight, spread=True)
         total: Any = None
@@ -203,7 +203,7 @@ class CompiledMetrics:
                 for one in _flat(wanted) if targets[name] is not None else ():
                     metric = as_metric(one, targets[name], outputs.by_name[name])
                     if id(metric) in seen:  # one for several outputs: a copy for each
-                        metric = type(metric).from_config(metric.get_config())
+                        metric = _another(metric)
                     seen.add(id(metric))
                     _rename(metric, outputs.prefix(name), weighted, used)
                     by_output[name].append((metric, weighted))
@@ -258,6 +258,16 @@ def results(metrics: Sequence[Metric]) -> dict[str, Any]:
         for name, one in value.items() if isinstance(value, dict) else [(metric.name, value)]:
             found[unused(name, found)] = one
     return found
+
+
+def _another(metric: Metric) -> Metric:
+    try:
+        return type(metric).from_config(metric.get_config())  # type: ignore[no-any-return]
+    except TypeError as error:
+        raise TypeError(
+            f"the metric {metric.name!r} is given for several outputs, and its config makes no "
+            f"other ({error}). Give one for each output, in a dict by name or a list."
+        ) from error
 
 
 def _rename(metric: Metric, prefix: str, weighted: bool, used: set[str]) -> None:

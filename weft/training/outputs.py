@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from copy import copy
 from typing import Any
 
 from weft.engine import nest
-from weft.engine.names import near
 
 __all__ = ["Outputs"]
 
@@ -34,8 +34,8 @@ class Outputs:
         leaves = list(nest.walk(y_pred))
         if names is not None and len(names) != len(leaves):
             names = None  # those of a graph that is not what made these outputs
-        self._origins = iter(names or [f"output_{k + 1}" for k in range(len(leaves))])
-        self._tree = self._named(y_pred, ())
+        origins = iter(names or [f"output_{k + 1}" for k in range(len(leaves))])
+        self._tree = _named(y_pred, (), origins)
         self.names: list[Any] = list(nest.walk(self._tree))
         self.single = len(leaves) == 1
         self._known: list[str] = []  # what an only output may be called
@@ -45,18 +45,11 @@ class Outputs:
             self.names = [None]
         self.by_name: dict[Any, Any] = dict(zip(self.names, leaves, strict=True))
 
-    def _named(self, part: Any, path: tuple[str, ...]) -> Any:
-        """`part` with each leaf replaced by its name."""
-        if isinstance(part, dict):
-            return {key: self._named(value, (*path, key)) for key, value in part.items()}
-        if isinstance(part, list | tuple):
-            return [
-                self._named(value, (*path, str(k) if _is_nest(value) else ""))
-                for k, value in enumerate(part)
-            ]
-        origin = next(self._origins)
-        *outer, last = path or ("",)
-        return "/".join(map(str, [*outer, last or origin]))
+    def shapes(self) -> Outputs:
+        """The same with the outputs' shapes in place of tensors, which must not be kept."""
+        made = copy(self)
+        made.by_name = {name: tuple(value.shape) for name, value in self.by_name.items()}
+        return made
 
     def prefix(self, name: str | None) -> str:
         """What stands before the names of an output's values in logs."""
@@ -110,8 +103,7 @@ class Outputs:
             unknown = [k for k in given if k not in keys]
             if unknown:
                 raise ValueError(
-                    f"{what} names the outputs {unknown}, but the model's outputs are {keys}. "
-                    f"{near(unknown[0], keys)}"
+                    f"{what} names the outputs {unknown}, but the model's outputs are {keys}."
                 )
             each = [given.get(k) for k in keys]
         elif isinstance(given, list | tuple) and not (
@@ -132,6 +124,20 @@ class Outputs:
             )
         for part, one in zip(parts, each, strict=True):
             self._match(part, what, one, spread, many, found)
+
+
+def _named(part: Any, path: tuple[str, ...], origins: Iterator[str]) -> Any:
+    """`part` with each leaf replaced by its name."""
+    if isinstance(part, dict):
+        return {key: _named(value, (*path, key), origins) for key, value in part.items()}
+    if isinstance(part, list | tuple):
+        return [
+            _named(value, (*path, str(k) if _is_nest(value) else ""), origins)
+            for k, value in enumerate(part)
+        ]
+    origin = next(origins)
+    *outer, last = path or ("",)
+    return "/".join(map(str, [*outer, last or origin]))
 
 
 _DATA = ("y", "sample_weight")

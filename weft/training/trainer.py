@@ -70,6 +70,14 @@ class Trainer(Fitting):
     ) -> None:
         """Say how the model is trained.
 
+        The logs have `loss`, the whole that is minimised; where several outputs have a loss,
+        `<output>_loss` for each, before its weight; and `<metric>` or, of several outputs,
+        `<output>_<metric>`. A name given twice is numbered (`mae_1`), and a weighted metric whose
+        name is taken has `weighted_` before it. Outputs are named as in `Outputs`; those of a
+        subclass that returns a list are `output_1`, `output_2`, ... as in Keras 2 (Keras 3 names
+        their losses after the losses' functions, so that two of one kind fall together). Values
+        that a mask leaves out do not count in metrics either.
+
         Args:
             optimizer: a name, an Optimizer or an Optax transformation.
             loss: a name, Loss or function `(y_true, y_pred)`; with several outputs a dict by name
@@ -79,8 +87,9 @@ class Trainer(Fitting):
                 they return tensors). Numbers become variables, `compiled_loss.weights`: a callback
                 that assigns one changes the weight, and nothing is compiled again. Metrics in
                 their place, by position, are taken for metrics: so Keras 2's order works.
-            metrics, weighted_metrics: names, metrics or functions; likewise. The weighted ones get
-                the sample weights.
+            metrics, weighted_metrics: names, metrics or functions, or lists of them; likewise. A
+                list as long as that of the outputs has an entry for each; another one is for all of
+                them. The weighted ones get the sample weights.
             run_eagerly: run the step's Python at every step (values can be asked for and printed).
             steps_per_execution: how many batches one program goes through; callbacks see the last
                 of them. It pays where a step is short. At the end of the data the same program
@@ -105,10 +114,10 @@ class Trainer(Fitting):
             loss_weights, metrics = metrics, loss_weights
         names = self._names_of_outputs()  # type: ignore[attr-defined]
         compiled = _Compiled(optimizer, loss, loss_weights, metrics, weighted_metrics, names)
-        policy = self.dtype_policy.name  # type: ignore[attr-defined]
-        if auto_scale_loss and policy == "mixed_float16" and compiled.optimizer is not None:
-            if not isinstance(compiled.optimizer, optimizers.LossScaleOptimizer):
-                compiled.optimizer = optimizers.LossScaleOptimizer(compiled.optimizer)
+        half = self.dtype_policy.name == "mixed_float16"  # type: ignore[attr-defined]
+        plain = not isinstance(compiled.optimizer, optimizers.LossScaleOptimizer | None)
+        if auto_scale_loss and half and plain:
+            compiled.optimizer = optimizers.LossScaleOptimizer(compiled.optimizer)
         set_ = object.__setattr__
         set_(self, "_compiled", compiled)
         set_(self, "optimizer", compiled.optimizer)
@@ -183,6 +192,12 @@ class Trainer(Fitting):
         """Reset the state of all metrics."""
         for metric in self.metrics:
             metric.reset_state()
+        for metric in self._logged():  # also where a subclass says itself what its metrics are
+            metric.reset_state()
+
+    def _logged(self) -> list[Logged]:
+        """The values that layers log."""
+        return [m for m in super().metrics if isinstance(m, Logged)]  # type: ignore[misc]
 
     # -- steps, to be overridden ----------------------------------------------------------
 
@@ -302,18 +317,18 @@ class Trainer(Fitting):
 
     def _made(self, kind: str, force: bool) -> Callable[..., Any]:
         function = super()._made(kind, force)
-        if isinstance(function, StepFunction) and function.python == getattr(self, f"{kind}_step"):
-            if kind != "predict":
-                function.python = partial(self._with_logged, function.python)
+        logs = kind != "predict" and isinstance(function, StepFunction)
+        if logs and not isinstance(function.python, partial):
+            function.python = partial(self._with_logged, function.python)
         return function
 
     def _with_logged(self, step: Callable[..., Any], data: Any) -> Any:
-        """What a step returns, and what layers logged in it."""
+        """What a step returns, with what layers logged in it."""
         logs = step(data)
-        logged = [m for m in super().metrics if isinstance(m, Logged) and not m.idle]  # type: ignore[misc]
-        if logged and isinstance(logs, dict):
-            logs = {**results(logged), **logs}
-        return logs
+        if not isinstance(logs, dict):
+            return logs
+        logged = results(self._logged())
+        return {**logs, **{k: v for k, v in logged.items() if k not in logs}} if logged else logs
 
     def predict_step(self, data: Any) -> Any:
         """The outputs for a batch; override it for another kind of step."""
