@@ -175,7 +175,7 @@ def limits():
     """Limits as they were, afterwards."""
     yield
     weft.config.set_max_pending(1000)
-    program.programs.pressure = 0
+    program.programs.kinds.clear()
     program.programs.waiting.clear()
 
 
@@ -241,6 +241,34 @@ def test_structure_that_never_settles_stops_compiling(limits, monkeypatch):
         chain(33)
     assert count() == settled
     assert settled - before <= 10
+
+
+def test_what_settled_does_not_hide_what_never_does(limits, monkeypatch):
+    """An episode: known steps one after the other, then a chain of a new length."""
+    monkeypatch.setattr(program.programs, "LIMIT", 8)
+    x = np.ones(3, "float32")
+    before = count()
+    for n in range(1, 40):
+        for _ in range(10):
+            assert (as_tensor(x) + 1.0).numpy().tolist() == [2.0, 2.0, 2.0]
+        y = as_tensor(x)
+        for _ in range(n):
+            y = y / 1.5
+        np.testing.assert_allclose(y.numpy(), 1.5**-n, rtol=1e-4)
+    assert count() - before <= 9
+
+
+def test_long_structures_weigh_more(limits, monkeypatch):
+    """They take longer to compile, so fewer of them are, where each is new."""
+    monkeypatch.setattr(program.programs, "LIMIT", 8)
+    before = count()
+    for n in range(200, 210):
+        y = as_tensor(np.ones(5, "float32"))
+        for _ in range(n):
+            y = y - 1.0
+        assert float(y[0]) == 1.0 - n
+    # The chain and the subscript: 4 for each of two long ones, and then no more of them.
+    assert count() - before <= 2 + 1
 
 
 # -- what the caller does to its arrays ---------------------------------------------------

@@ -34,8 +34,8 @@ from weft.engine.tensor import ArrayLike, Tensor, as_tensor, host_tensor, to_num
 from weft.engine.trace import boundary, flush, isolated
 from weft.engine.variable import (
     Variable,
-    bump_trainable_version,
     give_value,
+    note_toggled,
     trainable_version,
 )
 
@@ -75,7 +75,6 @@ __all__ = [
     "as_tensor",
     "associative_scan",
     "boundary",
-    "bump_trainable_version",
     "cond",
     "config",
     "custom_gradient",
@@ -93,6 +92,7 @@ __all__ = [
     "isolated",
     "map",
     "next_host_seed",
+    "note_toggled",
     "op",
     "operators",
     "recompute_grad",

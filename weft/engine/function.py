@@ -26,7 +26,7 @@ from weft.engine.spec import Spec, spec_of
 from weft.engine.symbolic import KerasTensor, call_symbolically, holds_symbol, used_as_value
 from weft.engine.tensor import ArrayLike, Tensor, as_tensor
 from weft.engine.trace import SymbolicTrace, emit, flush, isolated, settle, state
-from weft.engine.variable import Variable, set_value, trainable_version
+from weft.engine.variable import Variable, set_value, trainable_state
 
 __all__ = ["Function", "Program", "function"]
 
@@ -270,7 +270,7 @@ class Function:
 
     def _find(self, args: Any, kwargs: Any) -> tuple[Program, list[Any], list[bool]]:
         leaves, tree = jax.tree.flatten((args, kwargs), is_leaf=_is_leaf)
-        parts: list[Any] = [tree, trainable_version()]
+        parts: list[Any] = [tree, trainable_state()]
         dynamic = []
         for k, leaf in enumerate(leaves):
             kind = leaf.__class__
@@ -318,7 +318,7 @@ class Function:
     def run_arrays(self, *nest: Any) -> Any:
         """Call on nests of NumPy or JAX arrays that nobody writes to again (nothing is copied)."""
         leaves, tree = jax.tree.flatten((nest, {}), is_leaf=_is_leaf)
-        key = (tree, trainable_version(), *[None if x is None else spec_of(x) for x in leaves])
+        key = (tree, trainable_state(), *[None if x is None else spec_of(x) for x in leaves])
         program = self._programs.get(key)
         if program is None:
             flush()

@@ -25,29 +25,43 @@ __all__ = [
 ]  # fmt: skip
 
 
+class _Kind:
+    """The programs made of the same operations, and how many more are new than known."""
+
+    __slots__ = ("pressure",)
+
+    def __init__(self) -> None:
+        self.pressure = 0
+
+
 class _Programs:
     """The cache of lazy programs, and its guard against structure that never settles.
 
-    Each new structure raises the pressure and each known one lowers it. Above the limit a new
-    structure is run op by op, and compiled only when it comes a second time.
+    Each new structure raises the pressure of its kind, by more the longer it takes to compile, and
+    each known one of that kind lowers it. Above the limit a new structure is run op by op, and
+    compiled only when it comes a second time. (Kinds are told apart because a loop has several:
+    the known step that chooses an action must not hide that each episode has a new length.)
     """
 
     LIMIT = 64  # new structures in excess of known ones
+    LONG = 64  # nodes that count as one more structure
     SIZE = 4096  # programs kept, the least recently used dropped first
 
     def __init__(self) -> None:
-        self.kept: OrderedDict[Any, Any] = OrderedDict()
+        self.kept: OrderedDict[Any, tuple[Any, _Kind]] = OrderedDict()
         self.waiting: OrderedDict[Any, None] = OrderedDict()
-        self.pressure = 0
+        self.kinds: dict[frozenset[str], _Kind] = {}
 
     def find(self, key: Any) -> Any:
         """The program of a structure; "new" when it is to be compiled, None to run op by op."""
-        program = self.kept.get(key)
-        if program is not None:
-            if self.pressure:
-                self.pressure -= 1
+        found = self.kept.get(key)
+        if found is not None:
+            program, kind = found
+            if kind.pressure > 0:
+                kind.pressure -= 1
             return program
-        if self.pressure >= self.LIMIT:
+        kind = self._kind(key)
+        if kind.pressure >= self.LIMIT:
             if key not in self.waiting:
                 self.waiting[key] = None
                 if len(self.waiting) > self.SIZE:
@@ -55,14 +69,25 @@ class _Programs:
                 return None
             del self.waiting[key]
         else:
-            self.pressure += 1
+            kind.pressure += 1 + len(key[0]) // self.LONG
         return "new"
+
+    def known(self, key: Any) -> Any:
+        """The program of a structure, None if there is none."""
+        found = self.kept.get(key)
+        return found and found[0]
 
     def keep(self, key: Any, program: Any) -> None:
         """Remember a compiled program."""
-        self.kept[key] = program
+        self.kept[key] = (program, self._kind(key))
         if len(self.kept) > self.SIZE:
             self.kept.popitem(last=False)
+
+    def _kind(self, key: Any) -> _Kind:
+        names = frozenset(node[0].name for node in key[0])
+        if len(self.kinds) > self.SIZE:
+            self.kinds.clear()
+        return self.kinds.setdefault(names, _Kind())
 
 
 programs = _Programs()
@@ -309,7 +334,7 @@ def run_snapshot(trace: LazyTrace, tensor: Tensor) -> None:
         leaves = trace.leaves[:inputs]
         arrays = [_on_device(leaf) for leaf in leaves]
         key = (nodes, (slot,), (), "snapshot")
-        program = programs.kept.get(key)
+        program = programs.known(key)
         if program is None:
             program = _compile(nodes, len(arrays), (slot,), ())
             programs.keep(key, program)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
+import secrets
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 from weakref import ref
 
@@ -17,7 +18,7 @@ from weft.engine.spec import Shape, Spec, as_dtype, spec
 from weft.engine.tensor import ArrayLike, Tensor, as_tensor
 from weft.engine.trace import isolated, record, state
 
-__all__ = ["Variable", "trainable_version"]
+__all__ = ["Variable", "note_toggled", "trainable_state", "trainable_version"]
 
 _cast = Op(lambda x, *, dtype: x.astype(dtype), "cast")
 _copy = Op(lambda x: x, "read")
@@ -43,18 +44,34 @@ _add = Op(lambda x, y: (x + y).astype(x.dtype), "assign_add")
 _sub = Op(lambda x, y: (x - y).astype(x.dtype), "assign_sub")
 
 _trainable_version = 0
+_trainable_state = 0
+_marks: dict[int, tuple[Any, int]] = {}  # of what was toggled: a weak reference, a random number
 _created = 0
 
 
 def trainable_version() -> int:
-    """Changes whenever any variable's or layer's `trainable` does: traced programs look at it."""
+    """Grows whenever any variable's or layer's `trainable` changes."""
     return _trainable_version
 
 
-def bump_trainable_version() -> None:
-    """Note that something's `trainable` changed."""
-    global _trainable_version
-    _trainable_version += 1
+def trainable_state() -> int:
+    """A number for what is trainable: it is as it was when all that was toggled is toggled back.
+
+    Traced programs are kept under it, so one for a state that comes again is found again.
+    """
+    return _trainable_state
+
+
+def note_toggled(things: Iterable[Any]) -> None:
+    """Note that the `trainable` of these variables and layers changed."""
+    global _trainable_version, _trainable_state
+    for thing in things:
+        place = id(thing)
+        if place not in _marks:
+            gone = ref(thing, lambda _, place=place: _marks.pop(place, None))  # type: ignore[misc]
+            _marks[place] = (gone, secrets.randbits(64))
+        _trainable_state ^= _marks[place][1]
+        _trainable_version += 1
 
 
 class Variable(ArrayLike):
@@ -172,7 +189,7 @@ class Variable(ArrayLike):
     def trainable(self, value: bool) -> None:
         if bool(value) != self._trainable:
             self._trainable = bool(value)
-            bump_trainable_version()
+            note_toggled([self])
 
     def array(self) -> Any:
         """A copy of the value as a JAX array."""
