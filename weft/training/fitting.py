@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import jax
@@ -61,6 +62,8 @@ class Fitting:
         if force or getattr(self, name) is None:
             steps = 1 if kind == "predict" else self.steps_per_execution
             step = getattr(self, f"{kind}_step")
+            if kind != "predict":
+                step = partial(self._with_logged, step)  # type: ignore[attr-defined]
             made = StepFunction(
                 step,
                 f"{kind}_step",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
-from functools import partial
 from inspect import isroutine, signature
 from typing import Any
 
@@ -18,7 +17,6 @@ from weft.metrics import Mean, Metric
 from weft.training.compiled import CompiledLoss, CompiledMetrics, results
 from weft.training.fitting import Fitting
 from weft.training.sources import unpack
-from weft.training.steps import StepFunction
 
 __all__ = ["Trainer"]
 
@@ -314,13 +312,6 @@ class Trainer(Fitting):
         if self._need_compiled("test_step").has_loss or self.losses:  # type: ignore[attr-defined]
             self._track_loss(self.compute_loss(x, y, y_pred, sample_weight, training=False), x)
         return self.compute_metrics(x, y, y_pred, sample_weight)
-
-    def _made(self, kind: str, force: bool) -> Callable[..., Any]:
-        function = super()._made(kind, force)
-        logs = kind != "predict" and isinstance(function, StepFunction)
-        if logs and not isinstance(function.python, partial):
-            function.python = partial(self._with_logged, function.python)
-        return function
 
     def _with_logged(self, step: Callable[..., Any], data: Any) -> Any:
         """What a step returns, with what layers logged in it."""
