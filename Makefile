@@ -1,6 +1,6 @@
 # weft's commands; `make help` lists them. Each builds the virtual environment it needs.
 # Settable: PYTHON=/path/to/python3.x (used to make .venv), WORKERS=n (test processes),
-# ARGS='...' (passed on to pytest, the demo or the benchmarks).
+# ARGS='...' (passed on to pytest, the demo, the examples or the benchmarks).
 
 VENV := .venv
 PY := $(VENV)/bin/python
@@ -10,7 +10,7 @@ ARGS ?=
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint types bench clean distclean
+.PHONY: help demo examples test lint types bench clean distclean
 
 help:  ## list the commands
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1|\2/p' Makefile | awk -F'|' '{printf "%-16s %s\n", $$1, $$2}'
@@ -18,6 +18,10 @@ help:  ## list the commands
 demo: $(VENV)/.demo  ## train the handwritten digits three ways, under a minute
 	@echo "weft: training the digits three ways (examples/digits.py)"
 	@$(PY) examples/digits.py $(ARGS)
+
+examples: $(VENV)/.examples  ## run every example; each checks the result that it states
+	@for example in examples/*.py; do \
+	  echo "weft: $$example"; $(PY) $$example $(ARGS) || exit 1; done
 
 test: $(VENV)/.test  ## run every test, and the examples in the docstrings
 	@echo "weft: running the tests in $(WORKERS) processes"
@@ -45,7 +49,7 @@ distclean: clean  ## remove .venv too
 	@rm -rf $(VENV)
 
 # One environment; a stamp in it for each extra installed, renewed when pyproject.toml changes.
-$(VENV)/.demo $(VENV)/.test: $(VENV)/.%: pyproject.toml $(VENV)/.made
+$(VENV)/.demo $(VENV)/.examples $(VENV)/.test: $(VENV)/.%: pyproject.toml $(VENV)/.made
 	@echo "weft: installing what 'make $*' needs into $(VENV) (minutes, the first time)"
 	@$(PY) -m pip install --quiet --disable-pip-version-check --editable '.[$*]'
 	@touch $@
