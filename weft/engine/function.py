@@ -10,6 +10,8 @@ import functools
 import threading
 import time
 from collections.abc import Callable
+from sys import getrefcount
+from types import SimpleNamespace
 from typing import Any
 from weakref import WeakKeyDictionary, ref
 
@@ -33,6 +35,16 @@ __all__ = ["Function", "Program", "function"]
 
 def _is_leaf(x: Any) -> bool:
     return x is None
+
+
+def _references(variable: Any, news: list[Any]) -> int:
+    """What `getrefcount` says in `_take` of a tensor that nobody but its variable holds."""
+    old = variable._tensor
+    news.append(old)
+    return getrefcount(old)
+
+
+_ALONE = _references(SimpleNamespace(_tensor=Tensor(np.zeros(()))), [])
 
 
 class Program:
@@ -155,21 +167,26 @@ class Program:
         return self._restore([Tensor(outs[k], specs[k]) for k in range(n)])
 
     def _take(self, arrays: list[Any], news: list[Tensor]) -> None:
-        """Put the values of the variables to be donated into `arrays`, and new tensors in place.
+        """Take the values of the variables to be donated; `news` are to hold the next ones.
 
         A thread that reads such a variable meanwhile waits for the new value (`materialize`).
         """
         for position, variable in self.donated:
             old = variable._tensor
-            value = old.array()
+            arrays[position] = value = old.array()
+            news.append(old)
+            # Taken away before it is looked who else holds it: who comes later finds nothing.
+            old._value, old._trace = None, self  # type: ignore[assignment]
+            if getrefcount(old) <= _ALONE:  # the variable alone: it gets the next value
+                continue
+            old._value, old._trace = value, None
             new = Tensor.__new__(Tensor)
             new.spec = variable.spec
             new._value = None
             new._trace = self  # type: ignore[assignment]
             new._slot = 0
             new._owner = variable._weak
-            arrays[position] = value
-            news.append(new)
+            news[-1] = new
             variable._tensor = new
             holder = ref(old)
             del old
