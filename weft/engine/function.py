@@ -334,17 +334,16 @@ class Function:
 
     def run_arrays(self, *nest: Any) -> Any:
         """Call on nests of NumPy or JAX arrays that nobody writes to again (nothing is copied)."""
-        leaves, tree = jax.tree.flatten((nest, {}), is_leaf=_is_leaf)
-        key = (tree, trainable_state(), *[None if x is None else spec_of(x) for x in leaves])
+        leaves, tree = jax.tree.flatten((nest, {}))  # an absent part is a place in the tree
+        key = (tree, trainable_state(), *map(spec_of, leaves))
         program = self._programs.get(key)
         if program is None:
             flush()
-            tensors = [None if x is None else Tensor(x) for x in leaves]
-            dynamic = [x is not None for x in leaves]
-            program = self._programs[key] = Program(self, tree, tensors, dynamic)
+            tensors = list(map(Tensor, leaves))
+            program = self._programs[key] = Program(self, tree, tensors, [True] * len(leaves))
         elif state.trace.nodes:
             flush()
-        return program.run([x for x in leaves if x is not None])
+        return program.run(leaves)
 
     def __repr__(self) -> str:
         return f"<weft.function {self.name}, {len(self._programs)} programs>"

@@ -10,7 +10,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from weft.engine import to_numpy
+from weft.engine import Tensor, to_numpy
 from weft.training import sources
 from weft.training.callback_list import CallbackList
 from weft.training.finite import FiniteSteps
@@ -424,7 +424,9 @@ class _Joined:
             self._fetch()
 
     def _fetch(self) -> None:
-        self._fetched.append(jax.tree.map(to_numpy, self._waiting.popleft()))
+        outputs = self._waiting.popleft()
+        one = outputs.__class__ is Tensor
+        self._fetched.append(outputs.numpy() if one else jax.tree.map(to_numpy, outputs))
 
     def result(self) -> Any:
         """Arrays in the structure of the outputs.
