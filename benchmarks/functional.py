@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import time
 
+from benchmarks import turns
 from benchmarks.report import Check, median, print_checks, weft_missing, write_json
 
 DEPTH = 20
@@ -95,17 +96,9 @@ def fit_ms(models: dict, rounds: int, steps: int = 300) -> dict[str, list[float]
 
     rng = np.random.default_rng(0)
     x = rng.standard_normal((32 * steps, WIDTH), dtype=np.float32)
-    ms: dict[str, list[float]] = {name: [] for name in models}
     for model in models.values():
         model.compile(weft.optimizers.Adam(1e-4), "mse")
-        model.fit(x[:64], x[:64], verbose=0)
-    for _ in range(rounds):
-        for name, model in models.items():
-            begin = time.perf_counter()
-            history = model.fit(x, x, epochs=1, batch_size=32, verbose=0, shuffle=False)
-            history.history  # noqa: B018  waits for the last step
-            ms[name].append((time.perf_counter() - begin) / steps * 1e3)
-    return ms
+    return turns.fit_ms(models, x, x, rounds)
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -10,6 +10,7 @@ import argparse
 import functools
 import time
 
+from benchmarks import turns
 from benchmarks.report import Check, median, print_checks, weft_missing, write_json
 
 SHAPES = [(128, 187), (187,)] * 99 + [(64, 256), (256,)]  # 2,501,089 values
@@ -101,16 +102,8 @@ def fit_ms(rounds: int, steps: int = 200) -> dict[str, list[float]]:
         last = layers.Dense(10, "softmax")
         model = weft.Sequential([weft.Input((ROWS,)), layers.Dense(64, "relu"), last])
         model.compile("adam", losses.SparseCategoricalCrossentropy(), metrics=given)
-        model.fit(x[:64], y[:64], verbose=0)
         models[name] = model
-    ms: dict[str, list[float]] = {name: [] for name in models}
-    for _ in range(rounds):
-        for name, model in models.items():
-            begin = time.perf_counter()
-            history = model.fit(x, y, epochs=1, batch_size=32, verbose=0, shuffle=False)
-            history.history  # noqa: B018  waits for the last step
-            ms[name].append((time.perf_counter() - begin) / steps * 1e3)
-    return ms
+    return turns.fit_ms(models, x, y, rounds)
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -115,7 +115,11 @@ class Optimizer(OptimizerState):
             )
         slots, further = self._state_of([variable])
         plan = update.plan(
-            self.rule, (*self.options(), *further), update.PLAIN, (False,), self._rule_in_own_dtypes
+            self.rule,
+            (*static_options(self), *further),
+            update.PLAIN,
+            (False,),
+            self._rule_in_own_dtypes,
         )
         operands = [self.iterations, learning_rate, gradient, variable, *slots]
         _, *news = record(update.update, (("plan", plan),), operands)
@@ -283,7 +287,7 @@ class Optimizer(OptimizerState):
         given, (grads, variables) = grads, self._matched(grads, variables)
         if grads is not given:
             prepared = self._prepared.get(tuple(map(id, variables)))
-        if self._declared:
+        if self._declared and prepared is None:  # what was prepared is known
             self._check_known(variables)
         if self._by_steps:
             return stepwise.update(self, grads, variables, proceed)
