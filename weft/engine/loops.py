@@ -307,13 +307,16 @@ def scan(
 
 
 def _repeated(*operands: Any, sizes: Any, body: Any, wiring: Any) -> Any:
-    n_carry, n_xs = sizes
+    n_carry, n_xs, n_stacked = sizes
     carry, count, xs = operands[:n_carry], operands[n_carry], operands[n_carry + 1 :][:n_xs]
     fixed = operands[n_carry + 1 + n_xs :]
 
     def step(i: Any, carry: Any) -> Any:
         row = [lax.dynamic_index_in_dim(x, i, keepdims=False) for x in xs]
-        return tuple(wired(body, wiring, carry, fixed, row))
+        made = wired(body, wiring, carry, fixed, row)
+        held = zip(carry[:n_stacked], made[:n_stacked], strict=True)
+        stacked = [lax.dynamic_update_index_in_dim(s, value, i, 0) for s, value in held]
+        return (*stacked, *made[n_stacked:])
 
     return lax.fori_loop(0, count, step, tuple(carry))
 
@@ -322,13 +325,15 @@ _repeated_op = Op(_repeated, "repeated", differentiable=False)
 _zeros = Op(lambda *, shape, dtype: jnp.zeros(shape, dtype), "zeros")
 
 
-def repeated(f: Callable[[Any], Any], xs: Any, count: Any) -> Any:
+def repeated(f: Callable[[Any], Any], xs: Any, count: Any, stacked: bool = False) -> Any:
     """`f` of the first `count` rows of `xs`, one after the other; what it returned for the last.
 
     Args:
         f: a function of a nest like `xs` without the first axis; it may assign variables.
         xs: a nest of tensors with equal first dimensions.
         count: how many rows, a scalar integer tensor: other numbers of rows are the same program.
+        stacked: whether to return all that f returned, stacked; zeros where no row was gone
+            through.
 
     Returns:
         Zeros in the structure of f's result where `count` is 0.
@@ -346,11 +351,14 @@ def repeated(f: Callable[[Any], Any], xs: Any, count: Any) -> Any:
     outer = Operands(written, n)
     graph, stands = body.cut(written, [t.spec.dtype for t in body.outs])
     wiring = outer.wire(stands)
+    first = (rows[0].shape[0],) if stacked else ()
     empty = [
-        record(_zeros, (("shape", tuple(t.shape)), ("dtype", t.spec.dtype)), ()) for t in body.outs
+        record(_zeros, (("shape", (*first, *t.shape)), ("dtype", t.spec.dtype)), ())
+        for t in body.outs
     ]
     carry = [*empty, *(state.trace.read(v) for v in written)]
-    params = (("sizes", (len(carry), len(rows))), ("body", graph), ("wiring", wiring))
+    sizes = (len(carry), len(rows), n if stacked else 0)
+    params = (("sizes", sizes), ("body", graph), ("wiring", wiring))
     outs = record(_repeated_op, params, [*carry, as_tensor(count), *rows, *outer.operands()])
     write(written, outs[n:])
     return in_order(results[0], jax.tree.unflatten(body.tree, outs[:n]))

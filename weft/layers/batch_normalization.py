@@ -156,6 +156,7 @@ class BatchNormalization(Affine):
     Renormalization (2017), algorithm 1.
     """
 
+    by_row = "inference"
     _weights_with_options = ("beta", "gamma", "moving_mean", "moving_variance")
 
     def __init__(

@@ -130,6 +130,8 @@ class JaxLayer(Layer):
         ((2, 3), ['w'])
     """
 
+    by_row = False  # what it does is not known
+
     def __init__(
         self,
         call_fn: Any,

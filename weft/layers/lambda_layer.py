@@ -45,6 +45,8 @@ class Lambda(Layer):
         [2.0, 4.0]
     """
 
+    by_row = False  # what it does is not known
+
     def __init__(
         self,
         function: Any,

@@ -61,6 +61,10 @@ class Layer(Described, Added, Filed):
     """
 
     input_spec: Any = None  # an InputSpec, or a nest of them: what the first argument must be
+    #: Whether each row of the outputs follows from that row of the inputs alone (True, False, or
+    #: "inference": while not training), so that a short last batch may be filled up. None: of
+    #: weft's own layers it is true, of others not known.
+    by_row: bool | str | None = None
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
         layer = super().__new__(cls)

@@ -224,6 +224,10 @@ class RNN(Layer):
     # -- states ---------------------------------------------------------------------------
 
     @property
+    def by_row(self) -> bool | None:  # type: ignore[override]
+        return False if self.stateful else None
+
+    @property
     def states(self) -> Any:
         """The variables in which a stateful layer keeps its states; None of another."""
         return self._kept.variables

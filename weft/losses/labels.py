@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from weft.engine import ArrayOp, KerasTensor, ShapeError, Tensor, as_tensor
-from weft.losses.pairs import wide
+from weft.losses.pairs import aligned_weights, wide
 
 __all__ = ["at_labels", "check_labels", "counted_labels", "host_checked", "known_only"]
 
@@ -64,7 +64,7 @@ def known_only(losses: Any, known: Any, ignored: Any) -> Any:
 
 def _counted(y_true: Any, y_pred: Any, *mask: Any, ignore_class: int, axis: int) -> Any:
     counted = y_true.reshape(_without(y_pred.shape, axis)) != ignore_class
-    return counted & mask[0] if mask else counted
+    return counted & (aligned_weights(mask[0], counted.shape, "the mask") != 0) if mask else counted
 
 
 _counted_op = ArrayOp(_counted, "counted_labels")

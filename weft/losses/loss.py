@@ -93,6 +93,9 @@ class Loss:
         8.5
     """
 
+    #: Whether each value that `call` returns follows from its row alone; None as in `Layer`.
+    by_row: bool | None = None
+
     def __init__(
         self,
         name: str | None = None,

@@ -89,6 +89,9 @@ def circle(
     return jax.nn.softplus(logits[0] + logits[1])
 
 
+circle.by_row = False  # pairs of rows are compared
+
+
 class Circle(LossFunctionWrapper):
     """Similarities within classes above those between them: see `circle`.
 

@@ -33,7 +33,7 @@ def _tversky(
     return 1.0 - both / (both + alpha * misses + beta * false_alarms + _EPSILON)
 
 
-@backed_by(_dice)
+@backed_by(_dice, by_row=False)
 def dice(y_true: Any, y_pred: Any, axis: Any = None) -> Tensor:
     """1 - 2·Σ t·p / (Σ t + Σ p + 1e-7): 0 where both regions agree, 1 where they are disjoint.
 
@@ -59,7 +59,7 @@ def dice(y_true: Any, y_pred: Any, axis: Any = None) -> Tensor:
     return _dice(y_true, y_pred, axis=axes_of(axis))
 
 
-@backed_by(_tversky)
+@backed_by(_tversky, by_row=False)
 def tversky(
     y_true: Any, y_pred: Any, alpha: float = 0.5, beta: float = 0.5, axis: Any = None
 ) -> Tensor:

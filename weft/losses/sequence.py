@@ -101,6 +101,8 @@ class CTC(LossFunctionWrapper):
     A mask of y_pred, shape (batch, time), says how many of the time steps count (Keras: an error).
     """
 
+    by_row = False  # a mask leaves out no row
+
     def __init__(
         self,
         reduction: str | None = "sum_over_batch_size",

@@ -93,6 +93,9 @@ class Metric:
 
     #: False until the first batch for a metric that makes its state only then.
     built = True
+    #: Whether a row that weighs 0, or that the mask of the predictions leaves out, counts nothing.
+    #: None as in `Layer`.
+    by_row: bool | None = None
 
     def __init__(self, name: str | None = None, dtype: Any = None) -> None:
         if name is not None and not isinstance(name, str):

@@ -69,6 +69,8 @@ class R2Score(TableMetric):
 
     _sums = ("num_samples", "squared_sum", "sum", "residual", "count")
 
+    by_row = False  # the adjusted score counts all rows
+
     def __init__(
         self,
         class_aggregation: str | None = "uniform_average",

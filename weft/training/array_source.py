@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
 import numpy as np
 
 from weft.training.arrays import check_lengths, packed, unpack
+from weft.training.by_row import Filled, filled
 from weft.training.source import OrderedSource
 
 __all__ = ["ArraySource"]
@@ -23,6 +24,9 @@ class ArraySource(OrderedSource):
         shuffle: whether each pass has a new order of examples; "batch": of whole batches of
             neighbours, a shorter last one staying last.
         steps, continuing, to_device: as for `Source`.
+
+    Attributes:
+        fill: whether a shorter last batch is filled up; all batches are `Filled` then.
     """
 
     def __init__(
@@ -42,15 +46,28 @@ class ArraySource(OrderedSource):
         self.size = -(-self.n // batch_size)
         if steps is not None:
             self.size = min(steps, self.size)
+        self.fill = False
+
+    def fill_up(self, may: Callable[[], bool]) -> None:
+        """Fill up a shorter last batch, if there is one and it `may` be."""
+        if self.n > self.batch_size and self.n % self.batch_size:
+            self.fill = may()
 
     def start(self) -> Iterator[Any]:
         size, leaves, unflatten = self.batch_size, self.leaves, self.tree.unflatten
-        order = self._order()
+        order, fill, whole = self._order(), self.fill, np.asarray(self.batch_size, "int32")
         for start in range(self.index * size, self.n, size):
             rows: Any = slice(start, start + size)
             if order is not None:
                 rows = order[rows]
-            yield unflatten([leaf[rows] for leaf in leaves])
+            parts = [leaf[rows] for leaf in leaves]
+            if not fill:
+                yield unflatten(parts)
+            elif start + size <= self.n:
+                yield Filled(unflatten(parts), whole)
+            else:
+                parts = [filled(part, size) for part in parts]
+                yield Filled(unflatten(parts), np.asarray(self.n - start, "int32"))
 
     def _order(self) -> np.ndarray[Any, Any] | None:
         """The numbers of the rows in the order of this pass; None: as they are."""

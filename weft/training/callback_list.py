@@ -114,6 +114,11 @@ class CallbackList(Callback):
         """Whether any callback has something to do at `hook`, such as "on_train_batch_end"."""
         return bool(self._hooks[hook])
 
+    def watches(self, prefix: str) -> bool:
+        """Whether a callback has hooks of these names, the progress bar left out."""
+        hooks = (h for name, found in self._hooks.items() if name.startswith(prefix) for h in found)
+        return any(not isinstance(getattr(h, "__self__", None), ProgbarLogger) for h in hooks)
+
     def _find(self, kind: type) -> Any:
         return next((callback for callback in self.callbacks if isinstance(callback, kind)), None)
 

@@ -16,6 +16,7 @@ from weft.layers.added import Logged
 from weft.losses import Loss
 from weft.metrics import Mean, Metric
 from weft.optimizers.schedules import LearningRateSchedule
+from weft.training.by_row import counted, number
 from weft.training.outputs import Outputs
 from weft.training.ranks import in_one_shape
 
@@ -94,7 +95,7 @@ class CompiledLoss:
         for name, loss in self._losses.items():
             if loss is None:
                 continue
-            output = outputs.by_name[name]
+            output = counted(outputs.by_name[name])
             if targets[name] is None:
                 raise ValueError(_without_targets(name, y_true, targets))
             call = partial(loss, sample_weight=weights[name])
@@ -106,7 +107,7 @@ class CompiledLoss:
                     "(reduction='sum_over_batch_size', or a mean in your function)."
                 )
             if name in self.trackers:
-                self.trackers[name].update_state(value, sample_weight=_rows(output))
+                self.trackers[name].update_state(value, sample_weight=number(_rows(output)))
             weight = self._weights[name]
             if isinstance(weight, LearningRateSchedule):
                 weight = weight(self._step() if self._step else 0)
@@ -222,11 +223,12 @@ class CompiledMetrics:
         for name, group in self._by_output.items():
             if targets[name] is None:
                 continue
+            output = counted(outputs.by_name[name])
             for metric, weighted in group:
                 update = metric.update_state
                 if weighted and weights[name] is not None:
                     update = partial(update, sample_weight=weights[name])
-                in_one_shape(metric.name, update, targets[name], outputs.by_name[name])
+                in_one_shape(metric.name, update, targets[name], output)
 
     def reset_state(self) -> None:
         """Reset all metrics, also those that were given as objects and are not matched yet."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -10,11 +9,12 @@ from typing import Any
 import jax
 import numpy as np
 
-from weft.engine import Tensor, to_numpy
+from weft.engine import Tensor, nest, to_numpy
 from weft.training import sources
 from weft.training.callback_list import CallbackList
 from weft.training.finite import FiniteSteps
 from weft.training.history import History
+from weft.training.joined import Joined
 from weft.training.logs import Logs
 from weft.training.preflight import Preflight, measure
 from weft.training.steps import Batches, StepFunction
@@ -122,7 +122,9 @@ class Fitting:
             x: inputs: an array or a nest of them (first dimension: examples), or an iterable of
                 batches (`weft.data.Dataset`, generator, torch DataLoader, ...).
             y: targets, in the structure of the outputs.
-            batch_size: examples a step; 32 by default.
+            batch_size: examples a step; 32 by default. A shorter last batch of arrays is filled up
+                and goes through the same program, its own rows alone counting, where that is known
+                to change nothing (`Layer.by_row`); else it has a program of its own, compiled once.
             epochs: the epoch to stop at.
             verbose: 0 silent, 1 a progress bar, 2 a line an epoch, "auto" 1.
             callbacks: Callback objects.
@@ -177,6 +179,9 @@ class Fitting:
                 freq=validation_freq,
                 to_device=one,
             )
+            validation.source.fill_up(partial(self._goes_by_row, "test"))  # type: ignore[attr-defined]
+        if not check_finite:  # which looks at batches as they are
+            source.fill_up(partial(self._goes_by_row, "train"))  # type: ignore[attr-defined]
         compiled.loss.expect(source.targets)
         callback_list = _callbacks(
             self, callbacks, verbose, add_history=True, epochs=epochs, steps=source.size
@@ -247,6 +252,7 @@ class Fitting:
         """
         self._need_compiled("evaluate")
         source = sources.source_for(x, y, sample_weight, batch_size=batch_size, steps=steps)
+        source.fill_up(partial(self._goes_by_row, "test"))  # type: ignore[attr-defined]
         callback_list = _callbacks(self, callbacks, verbose, epochs=1, steps=source.size)
         try:
             logs = dict(Logs(self._evaluate(source, callback_list)))
@@ -273,18 +279,30 @@ class Fitting:
             NumPy arrays in the structure of the outputs, the batches joined.
         """
         source = sources.source_for(x, batch_size=batch_size, steps=steps)
+        source.fill_up(partial(self._goes_by_row, "predict"))  # type: ignore[attr-defined]
         callback_list = _callbacks(self, callbacks, verbose, epochs=1, steps=source.size)
         step = self.make_predict_function()
-        outputs = _Joined()
-        batches, index = Batches(source.batches()), 0
+        several = (
+            isinstance(step, StepFunction)
+            and isinstance(source, sources.ArraySource)
+            and source.size != 1
+            and not callback_list.watches("on_predict_batch")
+        )
+        outputs = Joined()
+        batches = Batches(source.batches())
         try:
             callback_list.on_predict_begin()
             while batches.more():
-                callback_list.on_predict_batch_begin(index)
-                result = step(batches)
-                outputs.add(result)
-                callback_list.on_predict_batch_end(index, {"outputs": result})
-                index += 1
+                callback_list.on_predict_batch_begin(batches.taken)
+                if several:
+                    step.gather(batches, outputs)
+                    result = None  # nobody looks
+                else:
+                    result = step(batches)
+                    outputs.add(result, missing=batches.missing)
+                    if batches.missing:
+                        result = nest.mapped(Tensor, outputs.last())
+                callback_list.on_predict_batch_end(batches.taken - 1, {"outputs": result})
             callback_list.on_predict_end()
         finally:
             callback_list.close()
@@ -406,36 +424,3 @@ def _run_epoch(
             f"{mode}_step must return a dict of values by name, it returned {type(logs).__name__}."
         )
     return logs
-
-
-class _Joined:
-    """The outputs of a run, joined: each batch is fetched while the next ones are computed."""
-
-    AHEAD = 16  # batches that may be under way
-
-    def __init__(self) -> None:
-        self._waiting: deque[Any] = deque()
-        self._fetched: list[Any] = []
-
-    def add(self, outputs: Any) -> None:
-        """Take the outputs of another batch."""
-        self._waiting.append(outputs)
-        if len(self._waiting) > self.AHEAD:
-            self._fetch()
-
-    def _fetch(self) -> None:
-        outputs = self._waiting.popleft()
-        one = outputs.__class__ is Tensor
-        self._fetched.append(outputs.numpy() if one else jax.tree.map(to_numpy, outputs))
-
-    def result(self) -> Any:
-        """Arrays in the structure of the outputs.
-
-        Raises:
-            ValueError: there were no batches.
-        """
-        while self._waiting:
-            self._fetch()
-        if not self._fetched:
-            raise ValueError("predict: the data gave no batches.")
-        return jax.tree.map(lambda *parts: np.concatenate(parts), *self._fetched)

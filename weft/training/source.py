@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import islice
 from typing import Any
 from weakref import ref
@@ -103,6 +103,9 @@ class Source:
         if epoch is not None:
             epoch.close()
         self._running = None
+
+    def fill_up(self, may: Callable[[], bool]) -> None:
+        """Fill up a shorter last batch, where one is known to come and it `may` be filled."""
 
     def describe(self) -> str:
         """What the data is, for messages."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from itertools import islice
 from typing import Any
 
@@ -12,7 +13,10 @@ import numpy as np
 
 from weft.engine import Function, Tensor, ValueNeededError, config, flush, nest
 from weft.engine.loops import repeated
+from weft.engine.operators import getitem
 from weft.engine.trace import state
+from weft.training.by_row import Filled, counting
+from weft.training.joined import Joined
 
 __all__ = ["Batches", "StepFunction"]
 
@@ -32,6 +36,7 @@ class Batches:
         self._batches = iter(batches)
         self._next: list[Any] = []
         self.taken = 0
+        self.missing = 0  # how many of the rows of the last one taken were filled up
 
     def more(self) -> bool:
         """Whether another batch comes; it is fetched by this."""
@@ -45,6 +50,8 @@ class Batches:
     def __next__(self) -> Any:
         batch = self._next.pop() if self._next else next(self._batches)
         self.taken += 1
+        if batch.__class__ is Filled:
+            self.missing = jax.tree.leaves(batch.data)[0].shape[0] - int(batch.rows)
         return batch
 
 
@@ -79,6 +86,24 @@ def _of_this_trace(value: Any) -> bool:
     return value.__class__ is Tensor and value._value is None and value._trace is state.trace
 
 
+def _stacked(group: Sequence[Any], places: int) -> tuple[Any, int]:
+    """Batches as one nest of arrays with a place for each, and how many of the first it holds.
+
+    Those that are shaped as the first one are taken, up to one that is not. Places that are left
+    are filled with the last batch, and not gone through.
+    """
+    first, tree = jax.tree.flatten(group[0])
+    rows = [first]
+    for batch in group[1:]:
+        leaves, other = jax.tree.flatten(batch)
+        if other != tree or [a.shape for a in leaves] != [a.shape for a in first]:
+            break
+        rows.append(leaves)
+    alike = len(rows)
+    rows += rows[-1:] * (places - alike)
+    return tree.unflatten([np.stack(each) for each in zip(*rows, strict=True)]), alike
+
+
 class StepFunction:
     """One of a model's steps as a function of an iterator over batches, compiled where it can be.
 
@@ -95,6 +120,9 @@ class StepFunction:
         layers: gives the layers on whose attributes the step may keep tensors.
     """
 
+    # Batches in one program of `gather`, least of what these allow: for where little is done.
+    TOGETHER, ROWS, BYTES = 16, 4096, 1 << 20
+
     def __init__(
         self,
         python: Callable[..., Any],
@@ -103,10 +131,19 @@ class StepFunction:
         steps: int = 1,
         layers: Callable[[], Sequence[Any]] = lambda: (),
     ) -> None:
-        self.name, self.python, self.lazily, self.steps = name, python, lazily, steps
+        self.name, self.lazily, self.steps = name, lazily, steps
+        self._python = python
         self.layers = layers
         self.function = Function(self._one, name)
         self.several = Function(self._several, name)
+        self.gathering = Function(partial(self._several, stacked=True), name)
+
+    def python(self, batch: Any) -> Any:
+        """The step as Python, on a nest of tensors."""
+        if batch.__class__ is not Filled:
+            return self._python(batch)
+        with counting(batch):
+            return self._python(batch.data)
 
     def __call__(self, batches: Iterator[Any]) -> Any:
         if self.steps == 1:
@@ -129,34 +166,48 @@ class StepFunction:
 
     def run_all(self, group: list[Any]) -> Any:
         """Steps on each of several batches; those at the end that have another shape one by one."""
-        alike = 1
-        first, tree = jax.tree.flatten(group[0])
-        for batch in group[1:]:
-            leaves, other = jax.tree.flatten(batch)
-            if other != tree or [a.shape for a in leaves] != [a.shape for a in first]:
-                break
-            alike += 1
         result: Any = None
+        done = 0
         if not self.lazily and not config.is_eager():
-            # What is missing at the end of the data is filled up, and not gone through.
-            rows = [jax.tree.leaves(batch) for batch in group[:alike]]
-            rows += rows[-1:] * (self.steps - alike)
-            stacked = jax.tree.unflatten(tree, [np.stack(each) for each in zip(*rows, strict=True)])
+            stacked, alike = _stacked(group, self.steps)
             try:
                 result = _left(self.several.run_arrays(stacked, np.int32(alike)))
-                group = group[alike:]
+                done = alike
             except ValueNeededError as error:
                 self._give_up(error)
-        for batch in group:
+        for batch in group[done:]:
             result = self.run(batch)
         return result
+
+    def together(self, batch: Any) -> int:
+        """How many batches like this one `gather` takes: the smaller they are, the more."""
+        leaves = jax.tree.leaves(batch)
+        rows, size = leaves[0].shape[0], sum(leaf.nbytes for leaf in leaves)
+        return max(1, min(self.TOGETHER, self.ROWS // max(rows, 1), self.BYTES // max(size, 1)))
+
+    def gather(self, batches: Batches, joined: Joined) -> None:
+        """Steps on the next batches, as many as are worth one program; all results are `joined`."""
+        group = list(islice(batches, 1))
+        places = self.together(group[0])
+        group += islice(batches, places - 1)
+        done = 0
+        if places > 1 and not self.lazily and not config.is_eager():
+            stacked, done = _stacked(group, places)
+            try:
+                made = self.gathering.run_arrays(stacked, np.int32(done))
+                joined.add(_left(made), done, batches.missing if done == len(group) else 0)
+            except ValueNeededError as error:
+                self._give_up(error)
+                done = 0
+        for k, batch in enumerate(group[done:], done + 1):
+            joined.add(self.run(batch), missing=batches.missing if k == len(group) else 0)
 
     def _one(self, batch: Any) -> Any:
         result = self.python(batch)
         kept = Kept(self.layers())
         return result, kept, kept.tensors
 
-    def _several(self, stacked: Any, count: Tensor) -> Any:
+    def _several(self, batches: Any, count: Tensor, stacked: bool = False) -> Any:
         noted: list[Kept] = []
 
         def step(batch: Any) -> Any:
@@ -164,7 +215,9 @@ class StepFunction:
             noted.append(kept)
             return result, tensors
 
-        result, tensors = repeated(step, stacked, count)
+        result, tensors = repeated(step, batches, count, stacked)
+        if stacked:  # of what is kept, the last
+            tensors = [getitem(t, count - 1) for t in tensors]
         return result, noted[0], tensors
 
     def _give_up(self, error: ValueNeededError) -> None:
@@ -180,4 +233,4 @@ class StepFunction:
     @property
     def programs(self) -> list[Any]:
         """The programs compiled so far."""
-        return [*self.function.programs, *self.several.programs]
+        return [*self.function.programs, *self.several.programs, *self.gathering.programs]

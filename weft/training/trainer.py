@@ -14,6 +14,7 @@ from weft.engine import GradientTape, Tensor
 from weft.engine.stateless import stateless
 from weft.layers.added import Logged
 from weft.metrics import Mean, Metric
+from weft.training.by_row import goes_by_row, number
 from weft.training.compiled import CompiledLoss, CompiledMetrics, results
 from weft.training.fitting import Fitting
 from weft.training.sources import unpack
@@ -303,7 +304,8 @@ class Trainer(Fitting):
         compiled = self._need_compiled("train_step")
         compiled.has_loss = True
         shape = jax.tree.leaves(x)[0].shape
-        compiled.loss_tracker.update_state(loss, sample_weight=shape[0] if shape else 1)
+        rows = number(shape[0]) if shape else 1
+        compiled.loss_tracker.update_state(loss, sample_weight=rows)
 
     def test_step(self, data: Any) -> dict[str, Any]:
         """One step of evaluation on a batch; override it for another kind of step."""
@@ -312,6 +314,9 @@ class Trainer(Fitting):
         if self._need_compiled("test_step").has_loss or self.losses:  # type: ignore[attr-defined]
             self._track_loss(self.compute_loss(x, y, y_pred, sample_weight, training=False), x)
         return self.compute_metrics(x, y, y_pred, sample_weight)
+
+    def _goes_by_row(self, mode: str) -> bool:
+        return goes_by_row(self, Trainer, mode)
 
     def _with_logged(self, step: Callable[..., Any], data: Any) -> Any:
         """What a step returns, with what layers logged in it."""
