@@ -46,6 +46,7 @@ class ArraySource(OrderedSource):
         self.size = -(-self.n // batch_size)
         if steps is not None:
             self.size = min(steps, self.size)
+        self.rows = min(self.n, self.size * batch_size)
         self.fill = False
 
     def fill_up(self, may: Callable[[], bool]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
 from typing import Any
 
 from weft.training.callback import HOOKS, Callback
@@ -102,10 +103,15 @@ class CallbackList(Callback):
             callback.set_model(model)
 
     def close(self) -> None:
-        """Take the progress bar off the terminal: to be called also where a run was broken off."""
-        progbar = self._find(ProgbarLogger)
-        if progbar is not None:
-            progbar.close()
+        """A run is over, whole or broken off: what callbacks hold for it is given back.
+
+        The progress bar leaves the terminal, files are closed, weights that were swapped for a
+        while come back (`_run_over`).
+        """
+        with ExitStack() as stack:  # each of them, even where one raises
+            for callback in self.callbacks:
+                over = "close" if isinstance(callback, ProgbarLogger) else "_run_over"
+                stack.callback(getattr(callback, over, _nothing))
 
     def __iter__(self) -> Iterator[Callback]:
         return iter(self.callbacks)
@@ -212,10 +218,14 @@ def _flat(callbacks: Any) -> Iterable[Any]:
     """The callbacks of a nest of lists, each checked."""
     if callbacks is None:
         return
+    if isinstance(callbacks, dict):
+        callbacks = list(callbacks.values())
     if isinstance(callbacks, list | tuple):
         for each in callbacks:
             yield from _flat(each)
-    elif isinstance(callbacks, type) or not hasattr(callbacks, "set_model"):
+    elif isinstance(callbacks, type) or not (
+        hasattr(callbacks, "set_model") and hasattr(callbacks, "set_params")
+    ):
         what = getattr(callbacks, "__name__", None) or repr(callbacks)
         hint = (
             f"That is a class; pass an object of it: {what}()."
@@ -227,6 +237,10 @@ def _flat(callbacks: Any) -> Iterable[Any]:
         raise TypeError(f"callbacks must be Callback objects, got {what}. {hint}")
     else:
         yield callbacks
+
+
+def _nothing() -> None:
+    pass
 
 
 def _replaced(callback: Any, name: str) -> bool:

@@ -288,7 +288,7 @@ class Fitting:
             and source.size != 1
             and not callback_list.watches("on_predict_batch")
         )
-        outputs = Joined()
+        outputs = Joined(source.rows)
         batches = Batches(source.batches())
         try:
             callback_list.on_predict_begin()

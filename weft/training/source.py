@@ -32,12 +32,14 @@ class Source:
 
     Attributes:
         size: batches an epoch, where that is known.
+        rows: how many examples an epoch has, where that is known.
         targets: all of them, where they are whole arrays.
         once: whether the data can be gone through once only (an iterator).
         epoch, index: the position: the pass, and in it the batch that comes next.
     """
 
     size: int | None = None
+    rows: int | None = None
     targets: Any = None
     once: bool = False
 
