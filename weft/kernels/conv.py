@@ -5,9 +5,11 @@ Arrays are (batch, spatial..., channels), kernels (spatial..., in / groups, out)
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -44,9 +46,21 @@ def convolve(
         if groups > 1:
             return (by_shifts if kernel.shape[-2] == 1 else by_blocks)(x, kernel, *how)
         if worthwhile(x, kernel, *how):
-            return by_patches(x, kernel, strides)
+            pointwise = math.prod(kernel.shape[:-2]) == 1
+            return (by_patches if pointwise else _in_training)(x, kernel, tuple(strides))
         if len(strides) == 3:
             return by_planes(x, kernel, *how)
+    return _by_xla(x, kernel, strides, pads, dilation, groups)
+
+
+def _by_xla(
+    x: jax.Array,
+    kernel: jax.Array,
+    strides: Sequence[int],
+    pads: Pads,
+    dilation: Sequence[int],
+    groups: int = 1,
+) -> jax.Array:
     letters = "DHW"[3 - len(strides) :]
     return lax.conv_general_dilated(
         x,
@@ -159,6 +173,21 @@ def worthwhile(
         return False
     places = math.prod(_sizes(x.shape[1:-1], window, strides, pads, dilation))
     return 0 < 4 * x.shape[0] * places * math.prod(kernel.shape[:-1]) <= _BYTES
+
+
+@functools.partial(jax.custom_jvp, nondiff_argnums=(2,))
+def _in_training(x: jax.Array, kernel: jax.Array, strides: tuple[int, ...]) -> jax.Array:
+    """XLA's convolution without padding, and `by_patches` where it is differentiated.
+
+    XLA's forward pass alone is the faster one (ms, XLA's own and patches: 0.23 and 0.53 for
+    64×28×28×1→32, 3×3; 1.7 and 2.6 for 64×13×13×32→64), its gradients are the slow part.
+    """
+    return _by_xla(x, kernel, strides, [(0, 0)] * len(strides), [1] * len(strides))
+
+
+@_in_training.defjvp
+def _tangent(strides: tuple[int, ...], primals: Any, tangents: Any) -> Any:
+    return jax.jvp(lambda x, kernel: by_patches(x, kernel, strides), primals, tangents)
 
 
 def by_patches(x: jax.Array, kernel: jax.Array, strides: Sequence[int]) -> jax.Array:

@@ -33,7 +33,27 @@ _LONGEST = 32
 def largest(x: jax.Array, size: Any, strides: Any, padding: str) -> jax.Array:
     """The largest element of each window; x is (batch, spatial..., channels)."""
     pads = tuple(lax.padtype_to_pads(x.shape[1:-1], size, strides, padding))
+    if tuple(size) == tuple(strides):
+        return _largest_apart(x, tuple(size), pads)
     return _windows(x, _larger, _lowest(x), size, strides, pads)
+
+
+@functools.partial(jax.custom_jvp, nondiff_argnums=(1, 2))
+def _largest_apart(x: jax.Array, size: tuple[int, ...], pads: Any) -> jax.Array:
+    """Windows side by side: XLA's own, and `_windows` where it is differentiated.
+
+    XLA makes one loop of a convolution and the `reduce_window` behind it, which the choices of
+    `_windows` prevent: 6.3 and 43 ms for the forward pass of a small network at 256×28×28×1.
+    """
+    window, around = (1, *size, 1), [(0, 0), *pads, (0, 0)]
+    least = np.asarray(_lowest(x), x.dtype)
+    return lax.reduce_window(x, least, lax.max, window, window, around)
+
+
+@_largest_apart.defjvp
+def _tangent(size: tuple[int, ...], pads: Any, primals: Any, tangents: Any) -> Any:
+    choose = functools.partial(_windows, combine=_larger, filler=_lowest(primals[0]))
+    return jax.jvp(lambda x: choose(x, size=size, strides=size, pads=pads), primals, tangents)
 
 
 def average_windows(x: jax.Array, size: Any, strides: Any, padding: str) -> jax.Array:
