@@ -24,11 +24,12 @@ from weft.engine import (
 from weft.engine.names import clear_names
 from weft.models.plotting import model_to_dot, plot_model
 from weft.precision import set_global_policy
+from weft.training.loop_bar import Progbar
 from weft.training.py_dataset import PyDataset
 from weft.training.sources import unpack
 
 __all__ = [
-    "CustomObjectScope", "PyDataset", "Sequence", "clear_session", "custom_object_scope",
+    "CustomObjectScope", "Progbar", "PyDataset", "Sequence", "clear_session", "custom_object_scope",
     "get_custom_objects", "get_registered_name", "get_registered_object", "get_source_inputs",
     "is_keras_tensor", "model_to_dot", "normalize", "pack_x_y_sample_weight", "pad_sequences",
     "plot_model", "register_keras_serializable", "set_random_seed", "split_dataset",

@@ -1,50 +1,20 @@
 """What is shown of a run on a terminal, in a notebook and elsewhere; what is fetched for it."""
 
 import io
-import re
 import subprocess
 import sys
 import time
-import types
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from rich.console import Console
 
-from weft.training import progress as module
+from tests.training.screen import BAR, screen
+from weft.training import painters
 from weft.training.callback import Callback
 from weft.training.callback_list import CallbackList
 from weft.training.progbar import ProgbarLogger
 from weft.training.progress import Progress, Status, duration, number, pace
-
-BAR = "━" * 20
-
-
-def screen(output):
-    """What a terminal shows after `output`: its lines, without colours and trailing blanks."""
-    lines, row, column = [""], 0, 0
-    for token in re.findall(r"\x1b\[[0-9;?]*[A-Za-z]|\r|\n|[^\x1b\r\n]+", output):
-        code = re.fullmatch(r"\x1b\[([0-9;?]*)([A-Za-z])", token)
-        if token == "\n":
-            row, column = row + 1, 0
-            if row == len(lines):
-                lines.append("")
-        elif token == "\r":
-            column = 0
-        elif code is None:
-            line = lines[row].ljust(column)
-            lines[row] = line[:column] + token + line[column + len(token) :]
-            column += len(token)
-        elif code[2] == "A":
-            row -= int(code[1] or 1)
-            assert row >= 0, "the cursor left the screen"
-        elif code[2] == "K":
-            assert code[1] == "2"
-            lines[row] = ""
-        else:
-            assert code[2] == "m" or code[1] == "?25", f"unknown code {token!r}"
-    return [line.rstrip() for line in "\n".join(lines).rstrip().split("\n")]
 
 
 class Clock:
@@ -71,10 +41,10 @@ def terminal():
 
 @pytest.fixture(autouse=True)
 def given_back(monkeypatch):
-    monkeypatch.setattr(module._Terminal, "open", 0)  # whatever a test that failed left behind
+    monkeypatch.setattr(painters.Terminal, "open", 0)  # whatever a test that failed left behind
     streams = sys.stdout, sys.stderr
     yield
-    assert module._Terminal.open == 0
+    assert painters.Terminal.open == 0
     assert (sys.stdout, sys.stderr) == streams
 
 
@@ -162,6 +132,7 @@ def test_prints_go_above_the_bar(terminal, clock, capsys):
     progress.start("Epoch 1/1", total=2)
     print("hello", "there")
     print("unfinished ", end="")
+    clock.now = 1.0
     progress.step(1, {"loss": 1.0})
     print("line")
     print("a warning", file=sys.stderr)
@@ -171,7 +142,7 @@ def test_prints_go_above_the_bar(terminal, clock, capsys):
     progress.finish()
     print("done")
     progress.close()
-    assert shown(terminal)[-2:] == [f"Epoch 1/1 {BAR} 1/2  0.0 s  loss: 1.0000", "done"]
+    assert shown(terminal)[-2:] == [f"Epoch 1/1 {BAR} 1/2  1.0 s  loss: 1.0000", "done"]
     print("after")
     assert capsys.readouterr().out == "after\n"
 
@@ -201,12 +172,53 @@ def test_a_run_broken_off_leaves_its_last_line(terminal, clock):
     assert lines(terminal) == [f"Epoch 1/9 {BAR} 1/9  loss: 1.0000"]
 
 
+def test_breaking_off_waits_for_nothing_and_hides_no_error(terminal, clock):
+    class Broken(Value):
+        def __float__(self):
+            raise RuntimeError("of the device")
+
+    for value in (Value(2.0, ready=False), Broken(2.0)):
+        progress = Progress(console=terminal, clock=clock)
+        progress.start("Epoch 1/1", total=9)
+        clock.now += 1.0
+        progress.step(1, {"loss": 1.0})
+        progress.step(2, {"loss": value})
+        progress.close()
+        assert value.fetched == 0
+        assert shown(terminal)[-1] == f"Epoch 1/1 {BAR} 1/9  loss: 1.0000"
+
+
+def test_breaking_off_says_the_last_step_that_was_done(terminal, clock):
+    progress = Progress(console=terminal, clock=clock)
+    progress.start("Epoch 1/1", total=9)
+    for step in (1, 2, 3):
+        progress.step(step, {"loss": float(step)})
+    progress.close()
+    assert shown(terminal) == [f"Epoch 1/1 {BAR} 3/9  0 µs/step  loss: 3.0000"]
+
+
+def test_short_stages_are_drawn_now_and_then(terminal, clock, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(painters.Terminal, "draw", lambda self, status: drawn.append(status.label))
+    progress = Progress(console=terminal, clock=clock)
+    for k in range(90):  # 0.18 seconds
+        progress.start(f"Epoch {k}", total=2)
+        for step in (1, 2):
+            clock.now += 0.001
+            progress.step(step, {"loss": 1.0})
+        progress.aside("validating", 1)
+        progress.finish()
+    progress.close()
+    assert drawn == ["Epoch 0", "Epoch 49"]
+    assert len(shown(terminal)) == 90
+
+
 def test_a_forgotten_bar_gives_the_terminal_back(terminal):
     progress = Progress(console=terminal)
     progress.start("Epoch 1/9", total=9)
-    assert module._Terminal.open == 1
+    assert painters.Terminal.open == 1
     del progress
-    assert module._Terminal.open == 0
+    assert painters.Terminal.open == 0
     assert terminal.file.getvalue().endswith("\x1b[?25h\r\x1b[1A\x1b[2K")
 
 
@@ -252,9 +264,10 @@ def test_a_value_still_being_computed_is_drawn_the_next_time(terminal, clock):
     progress = Progress(console=terminal, clock=clock)
     progress.start("Epoch 1/1", total=3)
     first, second = Value(1.0, ready=False), Value(2.0, ready=False)
+    clock.now = 1.0
     progress.step(1, {"loss": first})
     assert first.fetched == 0
-    clock.now = 1.0
+    clock.now = 2.0
     progress.step(2, {"loss": second})
     assert (first.fetched, second.fetched) == (1, 0)
     assert shown(terminal) == [f"Epoch 1/1 {BAR} 1/3  loss: 1.0000"]
@@ -333,46 +346,13 @@ def test_unknown_verbose():
         Progress(3)
 
 
-def test_notebook(monkeypatch, clock, capsys):
-    cells = []
-
-    def display(shown, raw, display_id):
-        assert raw and display_id
-        cells.append([shown["text/plain"]])
-
-        def update(shown, raw, cell=cells[-1]):
-            cell.append(shown["text/plain"])
-
-        return SimpleNamespace(update=update)
-
-    ipython = types.ModuleType("IPython")
-    ipython.get_ipython = lambda: SimpleNamespace(kernel=True)
-    ipython.display = types.ModuleType("IPython.display")
-    ipython.display.display = display
-    monkeypatch.setitem(sys.modules, "IPython", ipython)
-    monkeypatch.setitem(sys.modules, "IPython.display", ipython.display)
-    progress = Progress(clock=clock)
-    for epoch in (1, 2):
-        progress.start(f"Epoch {epoch}/2", total=2)
-        progress.step(1, {"loss": 2.0})
-        print("a print of its own")
-        progress.step(2, {"loss": 1.0})
-        progress.finish()
-    progress.close()
-    assert [len(cell) for cell in cells] == [4, 4]
-    assert cells[0][0] == "Epoch 1/2 ──────────────────── 0/2"
-    assert cells[0][1] == "Epoch 1/2 ━━━━━━━━━━────────── 1/2  loss: 2.0000"
-    assert cells[1][-1] == f"Epoch 2/2 {BAR} 2/2  0.0 s  0 µs/step  loss: 1.0000"
-    assert capsys.readouterr().out == "a print of its own\n" * 2
-
-
-def test_rich_is_imported_only_when_a_bar_is_shown():
+def test_nothing_is_imported_for_plain_lines():
     code = (
         "import sys, weft.training.callback_list as c\n"
         "p = c.CallbackList(add_progbar=True, epochs=1, steps=1, verbose=1)\n"
         "p.on_train_begin(); p.on_epoch_begin(0); p.on_epoch_end(0, {'loss': 1.0})\n"
         "p.on_train_end()\n"
-        "sys.exit('rich' in sys.modules)"
+        "sys.exit(len({'rich', 'IPython'} & set(sys.modules)))"
     )
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, timeout=60)
 
@@ -448,15 +428,15 @@ def test_fit_in_lines(capsys):
 def test_steps_are_known_from_the_second_epoch_on(terminal):
     callbacks = CallbackList([ProgbarLogger(console=terminal)], epochs=2, steps=None, verbose=1)
     callbacks.on_train_begin()
-    begun = []
+    totals = []
     for epoch in range(2):
         callbacks.on_epoch_begin(epoch)
-        begun.append(shown(terminal)[-1])
+        totals.append(callbacks.callbacks[0]._progress._total)
         for step in range(3):
             callbacks.on_train_batch_end(step, {})
         callbacks.on_epoch_end(epoch, {})
     callbacks.on_train_end()
-    assert begun == [f"Epoch 1/2 {BAR} 0", f"Epoch 2/2 {BAR} 0/3"]
+    assert totals == [None, 3]
 
 
 def test_evaluate_and_predict(capsys):

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from weft.training.callback import Callback
-from weft.training.progress import Progress
+from weft.training.progress import Progress, checked_verbose
 
 __all__ = ["ProgbarLogger"]
 
@@ -14,17 +15,46 @@ class ProgbarLogger(Callback):
     """Shows a `Progress` of the run; `fit` adds one unless `verbose=0`.
 
     Args:
+        count_mode: "steps" or Keras 2's "samples". Batches are counted with either, as in the last
+            Keras 2: a run does not tell its callbacks how many examples a batch has.
+        stateful_metrics: Keras 2's names of values to be shown as they are. All are: the logs hold
+            means over the epoch, and what a `train_step` of one's own returns is shown, as it is
+            logged, without another mean being taken.
         verbose: as `fit`'s; None takes the run's own.
         console: a `rich.console.Console` to draw on in place of stdout.
+
+    Raises:
+        ValueError: another `count_mode` or `verbose`.
+        TypeError: `stateful_metrics` are no names.
     """
 
-    def __init__(self, verbose: int | str | None = None, *, console: Any = None) -> None:
+    def __init__(
+        self,
+        count_mode: str = "steps",
+        stateful_metrics: Iterable[str] | None = None,
+        *,
+        verbose: int | str | None = None,
+        console: Any = None,
+    ) -> None:
+        if count_mode not in ("steps", "samples"):
+            raise ValueError(
+                f"ProgbarLogger: count_mode must be 'steps' or 'samples', got {count_mode!r}."
+            )
+        if verbose is not None:
+            checked_verbose(verbose)
+        self.count_mode = count_mode
+        self.stateful_metrics = checked_names("ProgbarLogger: stateful_metrics", stateful_metrics)
         self.verbose = verbose
         self.console = console
         self._progress: Progress | None = None
         self._fitting = False
         self._seen: int | None = None  # steps of the last epoch
         self._steps = 0
+
+    def set_params(self, params: dict[str, Any]) -> None:
+        super().set_params(params)
+        if self.verbose is None:
+            checked_verbose(params.get("verbose", "auto"))  # before anything is trained
 
     def _start(self, label: str, total: int | None) -> None:
         if self._progress is None:
@@ -100,3 +130,18 @@ class ProgbarLogger(Callback):
         if self._progress is not None:
             self._progress.finish(logs)
         self.close()
+
+
+def checked_names(what: str, names: Any) -> set[str]:
+    """The names of metrics that were given as `what`.
+
+    Raises:
+        TypeError: they are no names.
+    """
+    if isinstance(names, str) or not isinstance(names, Iterable | None):
+        raise TypeError(f"{what} must be a list of metrics' names, such as ['auc'], got {names!r}.")
+    made = set(names or ())
+    for name in made:
+        if not isinstance(name, str):
+            raise TypeError(f"{what} must be names of metrics, got {name!r} among them.")
+    return made

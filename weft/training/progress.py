@@ -3,30 +3,27 @@
 from __future__ import annotations
 
 import math
-import os
-import sys
 import time
-import weakref
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from weft.training.logs import Logs
+from weft.training.painters import painter_for
 
-__all__ = ["Progress"]
-
-_BAR = 20  # characters
-_STYLES = {"bar": "green", "rest": "bright_black", "time": "cyan", "stage": "yellow"}
+__all__ = ["Progress", "Status", "checked_verbose", "duration", "number", "pace"]
 
 
 class Progress:
     """Shows the stages of a run (epochs, an evaluation): steps, speed, time left, metrics.
 
     On a terminal it is a bar that is drawn anew ten times a second, with a line left behind for
-    each finished stage; what is printed meanwhile appears above it. In a notebook the bar is text
-    that is replaced. Anywhere else there is one line for each finished stage.
+    each finished stage; what is printed meanwhile appears above it. In a notebook it is one
+    output, whose text is replaced five times a second, with a line for each stage. Anywhere else
+    there is one line for each finished stage.
 
     Metric values are fetched when they are drawn. A value that the device is still working on is
     drawn the next time, so that the device never waits for the drawing.
@@ -34,8 +31,12 @@ class Progress:
     Args:
         verbose: 0 nothing, 1 or "auto" as above, 2 a line for each finished stage.
         console: a `rich.console.Console` to draw on in place of stdout.
-        every: seconds between two drawings.
+        every: seconds between two drawings, in place of the above.
         clock: seconds, from any start.
+        width: characters of the bar.
+        unit: what a step is called.
+        inline: whether the terminal is left to the user between two drawings: what is printed then
+            follows the bar, and `close` need not be called.
 
     Raises:
         ValueError: `verbose` is none of those.
@@ -54,18 +55,21 @@ class Progress:
         verbose: int | str = "auto",
         *,
         console: Any = None,
-        every: float = 0.1,
+        every: float | None = None,
         clock: Callable[[], float] = time.perf_counter,
+        width: int = 20,
+        unit: str = "step",
+        inline: bool = False,
     ) -> None:
-        if verbose not in (0, 1, 2, "auto"):
-            raise ValueError(
-                f"verbose must be 0 (silent), 1 or 'auto' (a progress bar) or 2 (a line an epoch), "
-                f"got {verbose!r}."
-            )
+        checked_verbose(verbose)
         self.verbose = 1 if verbose == "auto" else int(verbose)
         self._console = console
-        self._every = every
+        self._given_every = every
+        self._every = 0.0
         self._clock = clock
+        self._width = width
+        self._unit = unit
+        self._inline = inline
         self._painter: Any = None
         self._status: Status | None = None  # of the stage that is running
         self._total: int | None = None
@@ -74,21 +78,26 @@ class Progress:
         self._held: tuple[int, Logs] | None = None  # drawn when the device has done it
         self._first: tuple[int, float] | None = None  # after the first step, which compiles
         self._began = 0.0
-        self._due = -math.inf
+        self._due = -math.inf  # when a step is looked at
+        self._next = -math.inf  # when something is drawn
 
     def start(self, label: str, total: int | None = None) -> None:
         """Begin a stage of `total` steps (None: not known) called `label`."""
         if not self.verbose:
             return
         if self._painter is None:
-            self._painter = _painter(self.verbose, self._console)
-        self._status = Status(label, total)
+            self._painter = painter_for(self.verbose, self._console, self._inline)
+            self._every = self._painter.every if self._given_every is None else self._given_every
+            self._next = -math.inf
+        self._status = Status(label, total, width=self._width, unit=self._unit)
         self._total = total
         self._count, self._logs = 0, None
         self._held = self._first = None
-        self._due = -math.inf
         self._began = self._clock()
-        self._painter.draw(self._status)
+        if self._painter.begin():
+            self._next = -math.inf
+        self._paint()
+        self._due = -math.inf
 
     def step(self, count: int, logs: Any = None) -> None:
         """`count` steps of the stage have been started; `logs` are its values up to here."""
@@ -104,11 +113,10 @@ class Progress:
             return
         if not status.note:
             self._settle()
-            self._due = -math.inf
-        if self._painter.live and self._clock() >= self._due:
+            self._turn()
+        if self._painter.live and self._clock() >= self._next:
             status.note = f"{what} {count}" if count else what
-            self._painter.draw(status)
-            self._due = self._clock() + self._every
+            self._paint()
 
     def finish(self, logs: Any = None) -> None:
         """End the stage; its line stays, with all of `logs` (default: the last step's)."""
@@ -120,37 +128,57 @@ class Progress:
             status.metrics = dict(_as_logs(logs))
         status.note = ""
         status.seconds = self._clock() - self._began
+        self._turn()
         self._status = None
         self._painter.keep(status)
 
     def close(self) -> None:
-        """Give the terminal back; a stage broken off leaves its last line."""
+        """Give the terminal back; a stage broken off leaves the line that it had come to."""
         painter, self._painter = self._painter, None
-        status, self._status = self._status, None
+        status = self._status
         if painter is not None:
             if status is not None and painter.live:
+                with suppress(Exception):  # there is another on its way, and values may be broken
+                    logs = _as_logs(self._logs)
+                    if not status.settled and logs.ready():
+                        self._take(self._count, logs)
+                status.left = None
                 painter.keep(status)
             painter.close()
+        self._status = None
+
+    def _paint(self) -> None:
+        now = self._clock()
+        if now >= self._next:
+            self._painter.draw(self._status)
+            self._next = now + self._every
+        self._due = self._next
+
+    def _turn(self) -> None:
+        """At the stage's end, or before something else begins: have that shown at once.
+
+        Except where stages take less than the time between two drawings.
+        """
+        if self._clock() - self._began >= self._every:
+            self._next = -math.inf
 
     def _draw(self) -> None:
-        status, painter = self._status, self._painter
-        assert status is not None
         if self._first is None:
             self._first = (self._count, self._clock())
         if self._count == self._total:
             self._settle()  # before validation and callbacks take their time
-        elif not painter.live:
+            self._turn()
+        elif not self._painter.live:
             self._due = math.inf
             return
-        else:
+        elif self._clock() >= self._next:
             logs = _as_logs(self._logs)
             shown, self._held = self._held, (self._count, logs)
             if logs.ready():
                 shown = self._held
             if shown is not None:
                 self._take(*shown)
-        painter.draw(status)
-        self._due = self._clock() + self._every
+        self._paint()
 
     def _settle(self) -> None:
         """Take the values and the speed of all steps, waiting for them."""
@@ -188,20 +216,25 @@ class Status:
     note: str = ""
     metrics: dict[str, Any] = field(default_factory=dict)
     settled: bool = False  # step, speed and metrics are final
+    width: int = 20  # of the bar
+    unit: str = "step"
 
     def parts(self, bar: str = "") -> list[tuple[str, str]]:
         """The line as (text, style name); `bar` holds the characters of a bar's two ends."""
         made = [(self.label, "")] if self.label else []
+        bar = bar if self.width else ""
         total = self.total or (self.step if self.seconds is not None else 0)
         if bar:
-            done = min(_BAR, _BAR * self.step // total) if total else 0
-            made += [(" ", ""), (bar[0] * done, "bar"), (bar[1] * (_BAR - done), "rest")]
+            width = self.width
+            done = min(width, width * self.step // total) if total else 0
+            made += [(" ", "")] if made else []
+            made += [(bar[0] * done, "bar"), (bar[1] * (width - done), "rest")]
         gap = (" " if bar else "  ") if made else ""
         made.append((f"{gap}{self.step}" + (f"/{total}" if total else ""), ""))
         if self.seconds is not None:
             made.append(("  " + duration(self.seconds), "time"))
         if self.per_step is not None:
-            made.append((f"  {pace(self.per_step)}/step", "time"))
+            made.append((f"  {pace(self.per_step)}/{self.unit}", "time"))
         if self.left is not None:
             made.append((f"  {duration(self.left)} left", "time"))
         if self.note:
@@ -212,6 +245,19 @@ class Status:
     def text(self, bar: str = "") -> str:
         """The line without styles."""
         return "".join(text for text, _ in self.parts(bar))
+
+
+def checked_verbose(verbose: Any) -> None:
+    """Refuse what is no `verbose`.
+
+    Raises:
+        ValueError: it is none of 0, 1, 2 and "auto".
+    """
+    if not isinstance(verbose, str | int | float | np.number) or verbose not in (0, 1, 2, "auto"):
+        raise ValueError(
+            "verbose must be 0 (silent), 1 or 'auto' (a progress bar) or 2 (a line an epoch), "
+            f"got {verbose!r}."
+        )
 
 
 def _as_logs(logs: Any) -> Logs:
@@ -242,115 +288,3 @@ def number(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.4f}" if value == 0 or 1e-3 <= abs(value) < 1e6 else f"{value:.4e}"
     return str(value)
-
-
-# -- where it is drawn ------------------------------------------------------------------------
-
-
-class _Lines:
-    """A line for each finished stage."""
-
-    live = False
-
-    def __init__(self, console: Any) -> None:
-        self._console = console
-
-    def draw(self, status: Status) -> None:
-        pass
-
-    def keep(self, status: Status) -> None:
-        print(status.text(), file=self._console.file if self._console else None, flush=True)
-
-    def close(self) -> None:
-        pass
-
-
-class _Terminal:
-    """A bar that rich keeps at the bottom of the terminal; stdout and stderr go above it."""
-
-    live = True
-    open = 0  # bars on the terminal: there is room for one
-
-    def __init__(self, console: Any) -> None:
-        from rich.console import Console
-        from rich.live import Live
-        from rich.text import Text
-
-        self._console = console or Console()
-        utf8 = (self._console.encoding or "").lower().startswith("utf")
-        self._bar = "━━" if utf8 else "=-"
-        self._text = Text
-        self._live = Live(
-            Text(), console=self._console, auto_refresh=False, transient=True,
-            vertical_overflow="visible",
-        )  # fmt: skip
-        self._live.start()
-        _Terminal.open += 1
-        # Also when the run is forgotten or Python ends: the cursor must come back.
-        self._stop = weakref.finalize(self, _Terminal._stopped, self._live)
-
-    @staticmethod
-    def _stopped(live: Any) -> None:
-        _Terminal.open -= 1
-        live.update("")
-        live.stop()
-
-    def _styled(self, status: Status) -> Any:
-        parts = [(text, _STYLES.get(style, "")) for text, style in status.parts(self._bar)]
-        return self._text.assemble(*parts)
-
-    def draw(self, status: Status) -> None:
-        self._live.update(self._styled(status), refresh=True)
-
-    def keep(self, status: Status) -> None:
-        self._live.update("", refresh=True)
-        self._console.print(self._styled(status))
-
-    def close(self) -> None:
-        self._stop()
-
-
-class _Notebook:
-    """Text in the cell's output that is replaced; no widgets are needed."""
-
-    live = True
-
-    def __init__(self) -> None:
-        self._handle: Any = None
-
-    def draw(self, status: Status) -> None:
-        from IPython.display import display
-
-        shown = {"text/plain": status.text("━─")}
-        if self._handle is None:
-            self._handle = display(shown, raw=True, display_id=True)
-        else:
-            self._handle.update(shown, raw=True)
-
-    def keep(self, status: Status) -> None:
-        self.draw(status)
-        self._handle = None
-
-    def close(self) -> None:
-        pass
-
-
-def _painter(verbose: int, console: Any) -> Any:
-    if verbose == 1 and _Terminal.open == 0:
-        if console.is_terminal if console is not None else _is_terminal():
-            return _Terminal(console)
-        if console is None and _is_notebook():
-            return _Notebook()
-    return _Lines(console)
-
-
-def _is_terminal() -> bool:
-    isatty = getattr(sys.stdout, "isatty", None)
-    return isatty is not None and isatty() and os.environ.get("TERM") not in ("dumb", "unknown")
-
-
-def _is_notebook() -> bool:
-    """Whether this Python is the kernel of a notebook."""
-    module = sys.modules.get("IPython")
-    shell = module.get_ipython() if module is not None else None
-    return hasattr(shell, "kernel")
