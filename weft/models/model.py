@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
+
+import jax
+import numpy as np
 
 from weft.engine import ArrayLike, nest
 from weft.engine.symbolic import KerasTensor, infer
@@ -95,6 +99,15 @@ class Model(Trainer, FunctionalPart):
         with undoing():
             infer(lambda args, kwargs: self(*args, training=False, **kwargs), (args, kwargs), {})
         self._clear_losses()
+
+    def _build_like(self, x: Any) -> None:
+        """Make the weights for inputs like these arrays, where a call of the model tells which.
+
+        So callbacks find them when training begins. Where such a call fails (steps may make other
+        ones) they are made as the first step goes.
+        """
+        with contextlib.suppress(Exception):
+            self._build_on(nest.mapped(_symbol_like, x))
 
     def _build_for(self, args: Any, kwargs: Any, signature: Any) -> None:
         if type(self).build is Model.build:
@@ -207,7 +220,8 @@ def _with_dtypes(shapes: Any, dtypes: Any, make: Any) -> Any:
 
 
 def _symbol_like(value: Any) -> Any:
-    return KerasTensor(value.shape, value.dtype, "input") if isinstance(value, ArrayLike) else value
+    kinds = ArrayLike | np.ndarray | jax.Array
+    return KerasTensor(value.shape, value.dtype, "input") if isinstance(value, kinds) else value
 
 
 class Functional(Model):

@@ -182,6 +182,8 @@ class Fitting:
             validation.source.fill_up(partial(self._goes_by_row, "test"))  # type: ignore[attr-defined]
         if not check_finite:  # which looks at batches as they are
             source.fill_up(partial(self._goes_by_row, "train"))  # type: ignore[attr-defined]
+        if not self.built and (batch := source.peek()) is not None:  # type: ignore[attr-defined]
+            self._build_like(sources.unpack(batch)[0])  # type: ignore[attr-defined]
         compiled.loss.expect(source.targets)
         callback_list = _callbacks(
             self, callbacks, verbose, add_history=True, epochs=epochs, steps=source.size

@@ -12,6 +12,7 @@ import numpy as np
 
 from weft.engine import next_host_seed
 from weft.training.ahead import Ahead
+from weft.training.by_row import Filled
 
 __all__ = ["OrderedSource", "Source"]
 
@@ -94,6 +95,18 @@ class Source:
             )
         return False
 
+    def peek(self) -> Any:
+        """The batch that comes first, which is kept to come; None without one."""
+        try:
+            item = self._first()
+        except Exception as error:
+            self._note(error, 0)
+            raise
+        if item is _END:
+            return None
+        self._held.append(item)
+        return item.data if item.__class__ is Filled else item
+
     def close(self) -> None:
         """End the epoch under way, with its threads; a run is over."""
         self._stop()
@@ -136,16 +149,19 @@ class Source:
                 self.total += 1
                 yield item
         except Exception as error:
-            error.add_note(
-                f"raised by {self.describe()} while making the batch of step {made} of an epoch, "
-                f"after {self.total} batches in all."
-            )
+            self._note(error, made)
             raise
         if self.steps is None:
             self._next_pass()
         elif made < self.steps:
             self._next_pass()
             self._ran_out(made)
+
+    def _note(self, error: Exception, made: int) -> None:
+        error.add_note(
+            f"raised by {self.describe()} while making the batch of step {made} of an epoch, "
+            f"after {self.total} batches in all."
+        )
 
     def _first(self) -> Any:
         """An epoch's first batch, of a new pass where the last one is through; or _END."""
