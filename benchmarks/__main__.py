@@ -22,12 +22,15 @@ QUICK = {
     "memory": ["--steps", "200", "--rounds", "1"],
     "functional": ["--rounds", "3", "--repeats", "20"],
     "updates": ["--rounds", "5"],
+    "fit": ["--rounds", "5"],
+    "predict": ["--rounds", "3", "--processes", "1"],
+    "data": ["--rounds", "1"],
 }
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="two minutes: two models, no peers")
+    parser.add_argument("--quick", action="store_true", help="three minutes: two models, no peers")
     parser.add_argument("--no-peers", action="store_true", help="time weft and JAX alone")
     parser.add_argument("--peer-python", action="append", default=[], metavar="PATH")
     args = parser.parse_args()

@@ -9,10 +9,10 @@ from __future__ import annotations
 import argparse
 import gc
 import json
-import resource
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 from benchmarks.cases import CASES, Case
 from benchmarks.programs import programs
@@ -29,19 +29,13 @@ PEAK_STEPS = 8
 WAYS = ("hand-written", "fit", "plain loop")
 
 
-def rss_mb() -> float:
-    """This process's resident memory now (Linux), in MB."""
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return pages * resource.getpagesize() / 1e6
-
-
-def peak_mb() -> float:
-    """This process's highest resident memory (Linux), in MB.
+def status_mb(field: str) -> float:
+    """A field of this process's status (Linux), in MB: "VmRSS" resident now, "VmHWM" at most.
 
     VmHWM and not ``ru_maxrss``, which starts at the parent's peak after a spawn.
     """
     lines = Path("/proc/self/status").read_text().splitlines()
-    kib = next(line.split()[1] for line in lines if line.startswith("VmHWM:"))
+    kib = next(line.split()[1] for line in lines if line.startswith(f"{field}:"))
     return int(kib) * 1024 / 1e6
 
 
@@ -66,7 +60,7 @@ def flat(steps: int) -> list[dict[str, float]]:
         samples.append(
             {
                 "step": (i + 1) * len(batches),
-                "rss_mb": rss_mb(),
+                "rss_mb": status_mb("VmRSS"),
                 "arrays": len(sizes),
                 "array_mb": sum(sizes) / 1e6,
                 "objects": len(gc.get_objects()),
@@ -101,25 +95,25 @@ def peak(model: str, way: str) -> dict[str, float]:
     if way == "hand-written":
         from benchmarks.models_jax import MODELS, HandWritten, mlp
 
-        start = rss_mb()
+        start = status_mb("VmRSS")
         hand = HandWritten(*(mlp(784, 4096, 4096, 10) if model == "wide" else MODELS["cnn"]))
         hand.loop(batches)
     else:
         from benchmarks import models_weft
 
-        start = rss_mb()
+        start = status_mb("VmRSS")
         net = models_weft.mlp(4096, 4096) if model == "wide" else models_weft.MODELS["cnn"]()
         if way == "fit":
             models_weft.Fit(net).loop(x, y, case.batch)
         else:
             models_weft.PlainLoop(net).loop(batches)
-    high = peak_mb()
+    high = status_mb("VmHWM")
     return {"peak_mb": high, "above_start_mb": high - start}
 
 
-def measure(*part: str) -> object:
-    """Runs one part in a process of its own and returns what it printed."""
-    command = [sys.executable, "-m", "benchmarks.memory", "--part", *part]
+def measure(*part: str, module: str = "memory") -> Any:
+    """Runs one part of a module in a process of its own and returns what it printed."""
+    command = [sys.executable, "-m", f"benchmarks.{module}", "--part", *part]
     done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)
     return json.loads(done.stdout.strip().splitlines()[-1])
 

@@ -157,9 +157,10 @@ class Fit:
         loss = weft.losses.SparseCategoricalCrossentropy(from_logits=True)
         model.compile(optimizer=weft.optimizers.Adam(LEARNING_RATE), loss=loss)
 
-    def loop(self, x, y, batch: int) -> None:
-        """One epoch over x and y (NumPy arrays), in order; waits for its end."""
-        self.model.fit(x, y, batch_size=batch, epochs=1, shuffle=False, verbose=0)
+    def loop(self, x, y, batch: int, callbacks=None, epochs: int = 1) -> None:
+        """An epoch or more over x and y (NumPy arrays), in order; waits for the end."""
+        options = {"shuffle": False, "verbose": 0, "callbacks": callbacks}
+        self.model.fit(x, y, batch_size=batch, epochs=epochs, **options)
         wait(self.model)
 
 

@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from benchmarks import turns
 from benchmarks.cases import CASES, Case
 from benchmarks.models_jax import MODELS, HandWritten
 from benchmarks.report import (
@@ -75,14 +76,7 @@ def time_here(name: str, rounds: int, seconds: float) -> tuple[dict[str, list[fl
     x, y = case.data(steps)
     batches = case.batches(x, y)
     ways = {HAND: lambda: hand.loop(batches), **weft_ways(name, case, x, y, batches)}
-    ms: dict[str, list[float]] = {way: [] for way in ways}
-    for i in range(rounds):
-        # The order turns round, so that no way always runs on the heels of the same other.
-        for way in list(ways) if i % 2 == 0 else list(reversed(ways)):
-            start = time.perf_counter()
-            ways[way]()
-            ms[way].append((time.perf_counter() - start) / steps * 1e3)
-    return ms, steps
+    return turns.per(turns.seconds(ways, rounds), steps), steps
 
 
 def time_peer(pythons: list[str], peer: str, name: str, steps: int, rounds: int) -> dict:

@@ -132,7 +132,7 @@ def test_a_backup_and_a_model_without_weights(tmp_path):
 
         def train_step(self, data):
             with weft.GradientTape() as tape:
-                loss = weft.ops.mean(self.dense(data[0]) ** 2)
+                loss = weft.ops.mean(self.dense(data) ** 2)
             self.optimizer.apply(tape.gradient(loss, self.dense.trainable_variables),
                                  self.dense.trainable_variables)  # fmt: skip
             return {"loss": loss}
@@ -140,9 +140,11 @@ def test_a_backup_and_a_model_without_weights(tmp_path):
     first, second = Own(), Own()
     for made in (first, second):
         made.compile("sgd")
-    fit(first, 2, [BackupAndRestore(tmp_path, delete_checkpoint=False)])
+    x = np.ones((4, 2), "float32")
+    kept = BackupAndRestore(tmp_path, delete_checkpoint=False)
+    first.fit(x, epochs=2, verbose=0, callbacks=[kept])
     with pytest.raises(ValueError, match="no weights yet to load it into: call it on a batch"):
-        fit(second, 3, [BackupAndRestore(tmp_path)])
+        second.fit(x, epochs=3, verbose=0, callbacks=[BackupAndRestore(tmp_path)])
 
 
 def test_a_backup_of_another_model(tmp_path):
