@@ -2,7 +2,7 @@
 
 The small MLP, an epoch of 1,500 steps (MNIST has 1,875): hand-written JAX + Optax in one `jit`;
 `fit` alone; with the usual callbacks, which save the model, write a line of CSV and so on at the
-epoch's end; with a bar that rich draws ten times a second, or with a line an epoch; with both. The
+epoch's end; with a bar that rich draws five times a second, or with a line an epoch; with both. The
 ways take turns, and each figure is the median of what is between two ways in the same round.
 
 The bar's share of a step is too small for that: it is the time that its hooks take of three such

@@ -43,9 +43,13 @@ class Logs(dict[str, Any]):
         # An override of __iter__ makes `dict(logs)` and `{**logs}` come to __getitem__; a copy
         # that must not fetch goes through the plain dict of `unfetched`.
         super().__init__(entries.unfetched() if isinstance(entries, Logs) else entries, **more)
+        for value in dict.values(self):
+            if value.__class__ is not Tensor and value.__class__ not in _PLAIN:
+                self._take_apart()
+                break
+
+    def _take_apart(self) -> None:
         for key, value in tuple(dict.items(self)):
-            if value.__class__ is Tensor or value.__class__ in _PLAIN:
-                continue
             if isinstance(value, Variable):
                 self[key] = value.value
             elif isinstance(value, dict):

@@ -48,7 +48,7 @@ class Terminal:
     """A bar that rich keeps at the bottom of the terminal; stdout and stderr go above it."""
 
     live = True
-    every = 0.1
+    every = 0.2
     open = 0  # bars on the terminal: there is room for one
 
     def __init__(self, console: Any = None) -> None:
@@ -88,7 +88,7 @@ class Inline:
     """A bar on the terminal's last line, which nobody has to close: nothing is taken over."""
 
     live = True
-    every = 0.1
+    every = 0.2
 
     def __init__(self, console: Any = None) -> None:
         self._console = console or _stdout()

@@ -17,12 +17,15 @@ from weft.training.painters import painter_for
 __all__ = ["Progress", "Status", "checked_verbose", "duration", "number", "pace"]
 
 
+_NEVER = 1 << 62
+
+
 class Progress:
     """Shows the stages of a run (epochs, an evaluation): steps, speed, time left, metrics.
 
-    On a terminal it is a bar that is drawn anew ten times a second, with a line left behind for
+    On a terminal it is a bar that is drawn anew five times a second, with a line left behind for
     each finished stage; what is printed meanwhile appears above it. In a notebook it is one
-    output, whose text is replaced five times a second, with a line for each stage. Anywhere else
+    output, whose text is replaced as often, with a line for each stage. Anywhere else
     there is one line for each finished stage.
 
     Metric values are fetched when they are drawn. A value that the device is still working on is
@@ -79,6 +82,8 @@ class Progress:
         self._first: tuple[int, float] | None = None  # after the first step, which compiles
         self._began = 0.0
         self._due = -math.inf  # when a step is looked at
+        self._look = 0  # from which step on
+        self._seen = (0, 0.0)  # the last one looked at, and when
         self._next = -math.inf  # when something is drawn
 
     def start(self, label: str, total: int | None = None) -> None:
@@ -94,6 +99,7 @@ class Progress:
         self._count, self._logs = 0, None
         self._held = self._first = None
         self._began = self._clock()
+        self._look, self._seen = 0, (0, self._began)
         if self._painter.begin():
             self._next = -math.inf
         self._paint()
@@ -101,10 +107,10 @@ class Progress:
 
     def step(self, count: int, logs: Any = None) -> None:
         """`count` steps of the stage have been started; `logs` are its values up to here."""
-        self._count = count
+        before, self._count = self._count, count
         self._logs = logs
-        if self._status is not None and (count == self._total or self._clock() >= self._due):
-            self._draw()
+        if count >= self._look or count == self._total or count < before:
+            self._look_at(count)
 
     def aside(self, what: str, count: int = 0) -> None:
         """Tell of something besides the stage's steps, such as step `count` of a validation."""
@@ -146,6 +152,23 @@ class Progress:
                 painter.keep(status)
             painter.close()
         self._status = None
+
+    def _look_at(self, count: int) -> None:
+        """Draw a step if it is time, and choose the next to be looked at: reading a clock costs."""
+        now = self._clock()
+        if self._status is None:
+            self._look = _NEVER
+            return
+        if count == self._total or now >= self._due:
+            self._draw()
+            if self._due == math.inf:  # not before the stage's last step
+                self._look = _NEVER
+                return
+        steps, seconds = count - self._seen[0], now - self._seen[1]
+        self._seen = (count, now)
+        # A tenth of the time between two drawings, at the speed of the last steps.
+        ahead = 0.1 * self._every / seconds * steps if seconds > 0 else 1
+        self._look = count + max(1, int(min(ahead, 2 * steps)))
 
     def _paint(self) -> None:
         now = self._clock()
