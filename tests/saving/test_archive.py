@@ -352,7 +352,7 @@ def test_lambdas_of_keras_are_code(path):
 
 def test_refusals(path, tmp_path):
     model = dense(weft)
-    with pytest.raises(ValueError, match=r"ends in '\.keras', got '.*model\.h5'"):
+    with pytest.raises(ValueError, match=r"ends in '\.keras', got '.*model\.h5'\. Keras 2's"):
         model.save(tmp_path / "model.h5")
     with pytest.raises(ValueError, match=r"ends in '\.keras'"):
         model.save(tmp_path)

@@ -11,6 +11,7 @@ import pytest
 
 import weft
 from tests.saving.cases import dense
+from tests.saving.golden import make_legacy
 from weft.saving import archive, load_model
 
 
@@ -374,7 +375,9 @@ class _Watch:
 watch = _Watch()
 
 
-def test_loading_opens_the_file_and_nothing_else(whole):
+@pytest.mark.parametrize("name", ["model.keras", "nested.h5"])
+def test_loading_opens_the_file_and_nothing_else(name, whole):
+    whole = whole if name == "model.keras" else make_legacy.FOLDER / name
     load_model(whole)  # what is imported and compiled is, by now
     with watch as told:
         load_model(whole)

@@ -246,7 +246,7 @@ def test_an_array_that_cannot_be_read_undoes_the_others(path, monkeypatch):
 def test_refusals(path, tmp_path):
     model = dense(weft)
     unbuilt = weft.Sequential([weft.layers.Dense(2)])
-    with pytest.raises(ValueError, match=r"ends in '\.weights\.h5', got '.*x\.h5'"):
+    with pytest.raises(ValueError, match=r"ends in '\.weights\.h5', got '.*x\.h5'\. Keras 2's"):
         model.save_weights(tmp_path / "x.h5")
     with pytest.raises(ValueError, match=r"has no weights yet: call it on data, or build"):
         unbuilt.save_weights(path)
@@ -266,8 +266,11 @@ def test_refusals(path, tmp_path):
         ValueError, match=r"(?s)layers \['dense_\d'\] have no weights yet: call the"
     ):
         unbuilt.load_weights(path)
-    with pytest.raises(ValueError, match="not by_name"):
-        model.load_weights(path, by_name=True)
+    with pytest.raises(ValueError, match="options are for TensorFlow's checkpoints"):
+        model.load_weights(path, options=1)
+    (tmp_path / "checkpoint.index").write_text("")
+    with pytest.raises(ValueError, match=r"is a checkpoint of TensorFlow.*'\.h5'"):
+        model.load_weights(tmp_path / "checkpoint", by_name=False, options=None)
     with pytest.raises(TypeError, match=r"unknown arguments \['nme'\]"):
         model.load_weights(path, nme=1)
     with pytest.raises(TypeError, match="takes a model or a layer, got int"):

@@ -48,17 +48,20 @@ class Filed(Structure):
         saving().save_weights(self, filepath, overwrite=overwrite)
 
     def load_weights(self, filepath: Any, skip_mismatch: bool = False, **kwargs: Any) -> None:
-        """Take the weights of a file that `save_weights` wrote, weft's or Keras 3's.
+        """Take the weights of a file that `save_weights` wrote, weft's, Keras 3's or Keras 2's.
 
         Args:
-            filepath: a ".weights.h5" file, or a ".keras" one, of which the weights are taken.
+            filepath: a ".weights.h5" file; a ".keras" file or Keras 2's ".h5" file of a whole
+                model, of which the weights are taken; or Keras 2's ".h5" file of weights.
             skip_mismatch: whether layers whose weights do not fit are left as they are, with a
                 warning that lists them.
-            kwargs: `by_name`, which such files do not have.
+            kwargs: `by_name=True` loads the layers that are named as one in the file, and leaves
+                all others as they are. It matches the layers held directly, with all inside them.
 
         Raises:
             ValueError: weights missing in the file, or in it but not here, or of other shapes: all
-                are listed, and nothing is changed. Or it is no file of this kind.
+                are listed, and nothing is changed. Or it is no file of this kind; or no layer has
+                a name that is in the file.
             FileNotFoundError: there is no such file.
         """
         saving().load_weights(self, filepath, skip_mismatch=skip_mismatch, **kwargs)

@@ -151,20 +151,20 @@ class Archive:
         return self._json(CONFIG)
 
     @contextmanager
-    def weights(self) -> Iterator[dict[str, hdf5.Group]]:
-        """The arrays of the weights."""
+    def weights(self) -> Iterator[hdf5.Contents]:
+        """The file of the weights."""
         member = self._members[WEIGHTS]
         where = f"{WEIGHTS!r} in {str(self.path)!r}"
         if member.compress_type == zipfile.ZIP_STORED:
             start = self._verified(member)
             with open(self.path, "rb", buffering=0) as raw:
                 window = _Window(raw, start, member.file_size)
-                with hdf5.read(window, member.file_size, where) as groups:
-                    yield groups
+                with hdf5.read(window, member.file_size, where) as contents:
+                    yield contents
         else:
             data = self._bytes(WEIGHTS)
-            with hdf5.read(io.BytesIO(data), len(data), where) as groups:
-                yield groups
+            with hdf5.read(io.BytesIO(data), len(data), where) as contents:
+                yield contents
 
     def _verified(self, member: zipfile.ZipInfo) -> int:
         """Where the bytes of a stored member begin, its checksum compared."""

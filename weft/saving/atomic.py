@@ -30,9 +30,10 @@ def target(filepath: Any, endings: tuple[str, ...], what: str, overwrite: bool) 
     """
     path = Path(os.fspath(filepath))
     if not path.name.endswith(endings):
+        hint = " Keras 2's layout is read, not written." if path.suffix in (".h5", ".hdf5") else ""
         raise ValueError(
             f"{what} is written to a file whose name ends in {' or '.join(map(repr, endings))}, "
-            f"got {str(path)!r}."
+            f"got {str(path)!r}.{hint}"
         )
     path = Path(os.path.realpath(path))  # a link stays, and what it points to is replaced
     if path.is_dir():

@@ -29,11 +29,14 @@ def without_code(config: Any, where: str) -> None:
         value = todo.pop()
         if isinstance(value, dict):
             if value.get("class_name") == _KIND or value.get("function_type") == "lambda":
+                of_keras_2 = isinstance(value.get("function"), list)  # never run
                 raise ValueError(
                     f"{where} holds Python code (a lambda in a Lambda layer), which could do "
-                    "anything, so it is not run. If you trust whoever made the file, load it with "
-                    "safe_mode=False; better, put the function into a layer of its own."
-                )
+                    "anything, so it is not run. "
+                    + ("P" if of_keras_2 else "If you trust whoever made the file, load it with "
+                       "safe_mode=False; better, p")
+                    + "ut the function into a layer of its own."
+                )  # fmt: skip
             todo += value.values()
         elif isinstance(value, list):
             todo += value

@@ -14,7 +14,9 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-__all__ = ["Group", "read", "write"]
+from weft.saving.heaps import check_heaps
+
+__all__ = ["Contents", "Group", "read", "write"]
 
 _MAX_OBJECTS = 1_000_000
 _MAX_DEPTH = 100
@@ -103,9 +105,120 @@ def _named(array: np.ndarray[Any, Any]) -> bool:
 # -- reading --------------------------------------------------------------------------------
 
 
+class Contents:
+    """What is in a file, all of it checked.
+
+    Args:
+        file: the HDF5 file.
+        source: the path or file object that it is read from.
+        size: in bytes.
+        where: what to call it in messages.
+    """
+
+    def __init__(self, file: Any, source: Any, size: int, where: str) -> None:
+        self._file, self._source, self._size, self.where = file, source, size, where
+        self._heaps_checked = False
+        self.arrays = Group()  # by the whole path
+        self.places: set[str] = {""}  # of all groups
+        self._check()
+
+    def _check(self) -> None:
+        """Each object's kind and size is compared with what a file of weights has."""
+        import h5py
+
+        where = self.where
+        seen: set[int] = set()
+        left = self._size  # the arrays of a file cannot have more bytes than it has
+        todo: list[tuple[tuple[str, ...], Any]] = [((), self._file)]
+        while todo:
+            path, group = todo.pop()
+            if len(path) > _MAX_DEPTH:
+                raise ValueError(f"{where}: its groups are nested more than {_MAX_DEPTH} deep.")
+            for name in group:
+                place = "/".join([*path, name])
+                link = group.get(name, getlink=True)
+                if not isinstance(link, h5py.HardLink):
+                    raise ValueError(
+                        f"{where}: {place!r} is a {_kind_of(link)} to another place or file. Files "
+                        "of weights have none; it is not followed."
+                    )
+                item = group[name]
+                address = h5py.h5o.get_info(item.id).addr
+                if address in seen or len(seen) >= _MAX_OBJECTS:
+                    raise ValueError(f"{where}: {place!r} is linked twice, or there are too many.")
+                seen.add(address)
+                if isinstance(item, h5py.Group):
+                    self.places.add(place)
+                    todo.append(((*path, name), item))
+                    continue
+                if not isinstance(item, h5py.Dataset):
+                    raise ValueError(f"{where}: {place!r} is neither a group nor an array.")
+                if item.dtype.kind == "V":
+                    self._check_heaps()  # its type's name is in one
+                left -= _checked_size(item, f"{where}: {place!r}", left)
+                self.arrays._add(place, item)
+
+    def _check_heaps(self) -> None:
+        if not self._heaps_checked:
+            check_heaps(self._source, self._size, self.where)
+        self._heaps_checked = True
+
+    def texts(self, place: str, name: str) -> list[str] | None:
+        """An attribute that is a text or a list of them, of a group; None where there is none.
+
+        Raises:
+            ValueError: it is something else, or says that it is larger than the file.
+        """
+        what = f"{self.where}: the attribute {name!r} of {place or '/'!r}"
+        with _damage_named(self.where):
+            item = self._file[place] if place else self._file
+            if name not in item.attrs:
+                return None
+            held = item.attrs.get_id(name)
+            if held.shape is None or 0 in held.shape:
+                return []  # no names: of no text, as Keras writes it
+            if not _is_of(held, "STRING"):
+                raise ValueError(f"{what} is no text.")
+            count = int(np.prod([int(n) for n in held.shape], dtype=object))
+            if count > _MAX_OBJECTS or held.get_storage_size() > self._size:
+                raise ValueError(f"{what} says that it is larger than the file.")
+            self._check_heaps()
+            found = np.ravel(item.attrs[name]).tolist()
+            return [t.decode() if isinstance(t, bytes) else t for t in found]
+
+    def parts(self) -> dict[str, Group]:
+        """The arrays of the parts of a model, by the parts' paths: those in 'vars' groups.
+
+        Raises:
+            ValueError: there are arrays elsewhere.
+        """
+        found: dict[str, Group] = {}
+        for place, dataset in self.arrays._datasets.items():
+            path, _, name = f"/{place}".rpartition("/")
+            if not path.endswith("/vars"):
+                raise ValueError(
+                    f"{self.where}: the array {place!r} stands outside of any 'vars' group, and "
+                    "there are no 'layer_names' as in Keras 2's files: this is no file of weights."
+                )
+            key = path.removesuffix("/vars")[1:]
+            if key not in found:
+                with _damage_named(self.where):
+                    found[key] = Group(bool(_attribute(dataset.parent, "optional")))
+            found[key]._add(name, dataset)
+        return found
+
+    def names(self) -> dict[str, str]:
+        """The names of the parts that are written with them, by the parts' paths."""
+        found: dict[str, str] = {}
+        for place in sorted(self.places):
+            if f"/{place}".endswith("/vars") and (name := self.texts(place, "name")):
+                found[f"/{place}".removesuffix("/vars")[1:]] = name[0]
+        return found
+
+
 @contextmanager
-def read(file: Any, size: int, where: str) -> Iterator[dict[str, Group]]:
-    """The arrays in a file, by the path of the part that they belong to.
+def read(file: Any, size: int, where: str) -> Iterator[Contents]:
+    """The contents of a file.
 
     Args:
         file: a path or a file object.
@@ -124,54 +237,17 @@ def read(file: Any, size: int, where: str) -> Iterator[dict[str, Group]]:
             f"{where} is no HDF5 file of weights, or it is damaged ({_line(error)})."
         ) from error
     with opened:
-        try:
-            groups = _checked(opened, size, where)
-        except (OSError, RuntimeError, KeyError, TypeError, UnicodeError) as error:
-            raise ValueError(f"{where} is damaged ({_line(error)}).") from error
-        yield groups
+        with _damage_named(where):
+            contents = Contents(opened, file, size, where)
+        yield contents
 
 
-def _checked(opened: Any, size: int, where: str) -> dict[str, Group]:
-    """All groups, each object's kind and size compared with what a file of weights has."""
-    import h5py
-
-    found: dict[str, Group] = {}
-    seen: set[int] = set()
-    left = size  # the arrays of a file cannot have more bytes than it has
-    todo: list[tuple[tuple[str, ...], Any]] = [((), opened)]
-    while todo:
-        path, group = todo.pop()
-        if len(path) > _MAX_DEPTH:
-            raise ValueError(f"{where}: its groups are nested more than {_MAX_DEPTH} deep.")
-        for name in group:
-            place = "/".join([*path, name])
-            link = group.get(name, getlink=True)
-            if not isinstance(link, h5py.HardLink):
-                raise ValueError(
-                    f"{where}: {place!r} is a {_kind_of(link)} to another place or file. Files of "
-                    "weights have none; it is not followed."
-                )
-            item = group[name]
-            address = h5py.h5o.get_info(item.id).addr
-            if address in seen or len(seen) >= _MAX_OBJECTS:
-                raise ValueError(f"{where}: {place!r} is linked twice, or there are too many.")
-            seen.add(address)
-            if isinstance(item, h5py.Group):
-                todo.append(((*path, name), item))
-                continue
-            if not isinstance(item, h5py.Dataset):
-                raise ValueError(f"{where}: {place!r} is neither a group nor an array.")
-            left -= _checked_size(item, f"{where}: {place!r}", left)
-            if not path or path[-1] != "vars":
-                raise ValueError(
-                    f"{where}: the array {place!r} stands outside of any 'vars' group, so this is "
-                    "no '.weights.h5' file. (Keras 2's '.h5' files are laid out differently.)"
-                )
-            key = "/".join(path[:-1])
-            if key not in found:
-                found[key] = Group(bool(_attribute(group, "optional")))
-            found[key]._add(name, item)
-    return found
+@contextmanager
+def _damage_named(where: str) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, RuntimeError, KeyError, TypeError, UnicodeError) as error:
+        raise ValueError(f"{where} is damaged ({_line(error)}).") from error
 
 
 def _checked_size(dataset: Any, where: str, left: int) -> int:
@@ -204,7 +280,15 @@ def _attribute(item: Any, name: str) -> Any:
     if name not in item.attrs:
         return None
     held = item.attrs.get_id(name)
-    return item.attrs[name] if held.shape == () and held.get_storage_size() <= 1024 else None
+    plain = _is_of(held, "STRING", "ENUM", "INTEGER") and held.shape == ()
+    return item.attrs[name] if plain and held.get_storage_size() <= 1024 else None
+
+
+def _is_of(held: Any, *classes: str) -> bool:
+    """Whether an attribute is of one of these classes of types: damaged ones crash the library."""
+    import h5py
+
+    return held.get_type().get_class() in [getattr(h5py.h5t, name) for name in classes]
 
 
 def _text(dataset: Any, name: str) -> str:

@@ -9,7 +9,7 @@ from weft.engine import CustomObjectScope
 from weft.layers.calls import limited
 from weft.layers.serialization import deserialize, serialize
 from weft.models import Model
-from weft.saving import archive, code
+from weft.saving import archive, code, hdf5, legacy, legacy_models
 from weft.saving.atomic import existing, replacing, target
 from weft.saving.weights import load_into, write_weights
 
@@ -73,7 +73,7 @@ def save_model(model: Any, filepath: Any, overwrite: bool = True, **kwargs: Any)
 def load_model(
     filepath: Any, custom_objects: Any = None, compile: bool = True, safe_mode: bool = True
 ) -> Any:
-    """The model of a `.keras` file, weft's or Keras 3's, with its weights.
+    """The model of a `.keras` file, weft's or Keras 3's, or of Keras 2's `.h5`, with its weights.
 
     Nothing in a file is run or imported: it can name weft's own classes and functions, and those
     that were registered or are given here.
@@ -82,8 +82,8 @@ def load_model(
         filepath: the file.
         custom_objects: the user's classes and functions by name.
         compile: whether the model is compiled as it was, and its optimizer's state loaded.
-        safe_mode: False lets code in the file run, as Lambda layers of Keras may hold: only for
-            files of someone trusted.
+        safe_mode: False lets code in the file run, as Lambda layers of Keras 3 may hold: only for
+            files of someone trusted. Code of Keras 2 is never run.
 
     Returns:
         The model.
@@ -94,26 +94,44 @@ def load_model(
         FileNotFoundError, IsADirectoryError: there is no such file.
     """
     path = existing(filepath)
-    if not path.name.endswith(ENDING):
-        raise ValueError(
-            f"load_model reads files whose names end in {ENDING!r}, got {str(path)!r}. Weights "
-            "alone ('.weights.h5') are loaded into a model by load_weights."
-        )
-    with (
-        archive.reading(path) as opened, opened.weights() as groups,
-        CustomObjectScope(custom_objects or {}),
-    ):  # fmt: skip
-        config = opened.config()
-        if safe_mode is False:
-            config, allowed = code.with_code(config), None
+    where = str(path)
+    with CustomObjectScope(custom_objects or {}):
+        if path.name.endswith(ENDING):
+            with archive.reading(path) as opened, opened.weights() as contents:
+                config, groups = opened.config(), contents.parts()
+                if str(opened.metadata.get("keras_version")).startswith("2."):
+                    config = legacy_models.upgraded(config, repr(where))
+                model = _model_of(config, contents, where, safe_mode, compile)
+                load_into(model, groups, where, skip_mismatch=False, undo=False)
+        elif path.name.endswith((".h5", ".hdf5")):
+            with hdf5.read(path, path.stat().st_size, repr(where)) as contents:
+                config = legacy_models.config_of(contents)
+                model = _model_of(config, contents, where, safe_mode, compile)
+                legacy.load_into(model, contents, where)
+                if model.compiled:
+                    legacy_models.load_state(model, contents, where)
         else:
-            code.without_code(config, repr(str(path)))
-            allowed = _FREE + _GROWTH * sum(group.nbytes for group in groups.values())
-        with limited(allowed):
-            model = _made(config, repr(str(path)))
-        if compile and config.get("compile_config"):
-            model.compile_from_config(config["compile_config"])
-        load_into(model, groups, str(path), skip_mismatch=False, undo=False)
+            raise ValueError(
+                f"load_model reads files whose names end in {ENDING!r}, and Keras 2's that end in "
+                f"'.h5', got {where!r}. Weights alone ('.weights.h5') are loaded into a model by "
+                "load_weights."
+            )
+    return model
+
+
+def _model_of(
+    config: dict[str, Any], contents: hdf5.Contents, where: str, safe_mode: bool, compile: bool
+) -> Any:
+    """The model of a file's config, compiled if it was."""
+    if safe_mode is False:
+        config, allowed = code.with_code(config), None
+    else:
+        code.without_code(config, repr(where))
+        allowed = _FREE + _GROWTH * contents.arrays.nbytes
+    with limited(allowed):
+        model = _made(config, repr(where))
+    if compile and config.get("compile_config"):
+        model.compile_from_config(config["compile_config"])
     return model
 
 

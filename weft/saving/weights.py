@@ -6,11 +6,11 @@ then, if everything fits, they are read and assigned; what fails on the way is u
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from weft.engine import SeedGenerator, Variable
 from weft.layers.filed import Filed
@@ -19,14 +19,15 @@ from weft.layers.structure import own_weights
 from weft.optimizers import Optimizer
 from weft.optimizers.state import OptimizerState
 from weft.optimizers.undoing import undone_on_error
-from weft.saving import archive, hdf5
+from weft.saving import archive, hdf5, legacy
 from weft.saving.atomic import existing, replacing, target
+from weft.saving.by_name import renamed
+from weft.saving.matching import Misfit, compared, settle
 from weft.saving.paths import parts
 
 __all__ = ["ENDING", "load_into", "load_weights", "save_weights", "write_weights"]
 
 ENDING = ".weights.h5"
-_SHOWN = 20  # of each list in an error
 
 
 def save_weights(model: Any, filepath: Any, overwrite: bool = True, **kwargs: Any) -> None:
@@ -84,45 +85,92 @@ def _groups(model: Any) -> Iterator[tuple[str, str, dict[str, Any], bool]]:
 
 
 def load_weights(model: Any, filepath: Any, skip_mismatch: bool = False, **kwargs: Any) -> None:
-    """Take the weights of a layer or model from a file, weft's or Keras 3's.
+    """Take the weights of a layer or model from a file, weft's, Keras 3's or Keras 2's.
 
     All must fit: otherwise nothing is changed.
 
     Args:
         model: a layer or model whose weights are made.
-        filepath: a `.weights.h5` file, or a `.keras` file, of which the weights are taken.
+        filepath: a `.weights.h5` file; a `.keras` file or Keras 2's `.h5` file of a whole model,
+            of which the weights are taken; or Keras 2's `.h5` file of weights.
         skip_mismatch: whether layers whose weights do not fit are left as they are, with a warning
             that lists them.
-        kwargs: `by_name`, which these files do not have.
+        kwargs: `by_name=True` loads the layers that are named as one in the file, and leaves all
+            others as they are: those that the model holds directly, with all that is inside them.
+            Keras 3 has it for Keras 2's files only. `options=None`, for Keras 2's sake.
 
     Raises:
         ValueError: weights missing in the file, or in it but not in the model, or of other shapes:
-            all are listed. Or it is no file of this kind, or damaged.
+            all are listed. Or it is no file of this kind, or damaged; or no layer has a name that
+            is in the file; or Keras 2's has another number of layers, whose order alone says which
+            is which.
         FileNotFoundError, IsADirectoryError: there is no such file.
+
+    Example:
+        A head of three classes is put on a network that was trained for ten.
+
+        >>> import weft, tempfile, os
+        >>> def classifier(classes, name):
+        ...     layers = weft.layers.Dense(4, name="body"), weft.layers.Dense(classes, name=name)
+        ...     return weft.Sequential([weft.Input((2,)), *layers])
+        >>> path = os.path.join(tempfile.mkdtemp(), "ten.weights.h5")
+        >>> old, new = classifier(10, "ten"), classifier(3, "three")
+        >>> old.save_weights(path)
+        >>> new.load_weights(path, by_name=True)
+        >>> bool((old.get_weights()[0] == new.get_weights()[0]).all())
+        True
     """
-    if kwargs.pop("by_name", False):
-        raise ValueError(
-            "load_weights: '.weights.h5' and '.keras' files are read by the layers' places, not "
-            "by_name; their layers may be renamed freely."
-        )
+    by_name = bool(kwargs.pop("by_name", False))
+    if kwargs.pop("options", None) is not None:
+        raise ValueError("load_weights: options are for TensorFlow's checkpoints; leave them out.")
     _refuse("load_weights", kwargs)
     _check_layer("load_weights", model)
-    path = existing(filepath)
+    path = _readable(filepath)
+    where = str(path)
     if path.name.endswith(".keras"):
-        with archive.reading(path) as opened, opened.weights() as groups:
-            load_into(model, groups, str(path), skip_mismatch)
-    elif path.name.endswith(ENDING):
-        with hdf5.read(path, path.stat().st_size, repr(str(path))) as groups:
-            load_into(model, groups, str(path), skip_mismatch)
+        with archive.reading(path) as opened, opened.weights() as contents:
+            _load_from(contents, model, where, by_name, skip_mismatch)
     else:
+        with hdf5.read(path, path.stat().st_size, repr(where)) as contents:
+            _load_from(contents, model, where, by_name, skip_mismatch)
+
+
+def _readable(filepath: Any) -> Path:
+    name = os.fspath(filepath)
+    if os.path.exists(f"{name}.index") and not os.path.exists(name):
         raise ValueError(
-            f"load_weights reads files whose names end in {ENDING!r} or '.keras', got "
-            f"{str(path)!r}."
+            f"{name!r} is a checkpoint of TensorFlow, which is not read. Load it there, and "
+            "save_weights to a file that ends in '.h5'."
         )
+    path = existing(filepath)
+    if not path.name.endswith((".keras", ".h5", ".hdf5")):
+        raise ValueError(
+            f"load_weights reads files whose names end in {ENDING!r} or '.keras', and Keras 2's in "
+            f"'.h5' or '.hdf5', got {str(path)!r}."
+        )
+    return path
+
+
+def _load_from(
+    contents: hdf5.Contents, model: Any, where: str, by_name: bool, skip_mismatch: bool
+) -> None:
+    if legacy.root(contents) is not None:  # whatever its name ends in
+        legacy.load_into(model, contents, where, by_name, skip_mismatch)
+        return
+    found = parts(model)
+    groups = contents.parts()
+    if by_name:
+        found, groups = renamed(found, contents, model)
+    load_into(model, groups, where, skip_mismatch, found=found)
 
 
 def load_into(
-    model: Any, groups: Mapping[str, hdf5.Group], where: str, skip_mismatch: bool, undo: bool = True
+    model: Any,
+    groups: Mapping[str, hdf5.Group],
+    where: str,
+    skip_mismatch: bool,
+    undo: bool = True,
+    found: list[tuple[str, Any]] | None = None,
 ) -> None:
     """Compare the arrays of a file with a model's variables, and assign them if all fit.
 
@@ -132,11 +180,12 @@ def load_into(
         where: the file, for messages.
         skip_mismatch: whether parts that do not fit are left out with a warning.
         undo: whether the model is kept as it was where a value cannot be read.
+        found: the model's parts with their paths, all of them by default.
     """
-    found = parts(model)
+    found = parts(model) if found is None else found
     left = dict(groups)
     plan: list[tuple[Any, hdf5.Group]] = []
-    misfits: list[_Misfit] = []
+    misfits: list[Misfit] = []
     for path, part in found:
         group = left.pop(path, hdf5.Group())
         if isinstance(part, Optimizer) or (isinstance(part, SeedGenerator) and not group):
@@ -147,15 +196,12 @@ def load_into(
         elif group:
             plan.append((part, group))
     for path, group in left.items():
-        of_optimizer = f"{path}/".startswith("optimizer/")  # a model may be compiled otherwise
-        if not (group.optional or of_optimizer):
-            misfits.append(_Misfit(path, extra=[(_join(path, k), group.shape(k)) for k in group]))
-    if misfits:
-        text = _report(model, misfits, where, dict(found))
-        if not skip_mismatch:
-            raise ValueError(f"{text}\nNothing was changed. skip_mismatch=True loads the rest.")
-        warnings.warn(f"{text}\nThese were left out, all others loaded.", stacklevel=4)
-    plan += _of_optimizers(model, groups, where)
+        compiled = f"{path}/".startswith(("optimizer/", "metrics/"))  # it may be so otherwise
+        if not (group.optional or compiled):
+            extra = [(f"{path}/vars/{k}".strip("/"), group.shape(k)) for k in group]
+            misfits.append(Misfit(path, extra=extra))
+    settle(model, misfits, where, dict(found), skip_mismatch)
+    plan += _of_optimizers(found, groups, model, where)
     held = [v for part, _ in plan for v in _variables(part)] if undo else []
     with undone_on_error(held):
         for part, group in plan:
@@ -166,15 +212,29 @@ def load_into(
                 part.load_own_variables(group)
 
 
-def _of_optimizers(model: Any, groups: Mapping[str, hdf5.Group], where: str) -> list[Any]:
+def _compared(path: str, part: Any, group: hdf5.Group) -> Misfit | None:
+    """What does not fit of a part, or None."""
+    if not _is_plain(part) and group:
+        return None  # it says so itself as it reads them
+    mine = {str(k): variable for k, variable in enumerate(_variables(part))}
+    pairs = (
+        (f"{path}/vars/{k}".strip("/"), mine.get(k), k if k in group else None)
+        for k in {**mine, **dict.fromkeys(group)}
+    )
+    return compared(path, pairs, group)
+
+
+def _of_optimizers(
+    found: list[tuple[str, Any]], groups: Mapping[str, hdf5.Group], model: Any, where: str
+) -> list[Any]:
     """The optimizers with their arrays; a warning for those whose arrays are not theirs."""
-    for path, part in parts(model):
+    for path, part in found:
         # It has its slots from the first step on: if those in the file were made, here too.
         compiled = isinstance(part, Optimizer) and part is getattr(model, "optimizer", None)
         if compiled and len(groups.get(path, ())) > len(part.variables):
             part._ready(model.trainable_variables)
     plan = []
-    for path, part in parts(model):
+    for path, part in found:
         group = groups.get(path)
         if isinstance(part, Optimizer) and group:
             misfit = _compared(path, part, group)
@@ -199,82 +259,7 @@ def _is_plain(part: Any) -> bool:
     return type(part).load_own_variables is base.load_own_variables
 
 
-# -- comparing ------------------------------------------------------------------------------
-
-
-class _Misfit:
-    """What does not fit of one part: lists of texts, the arrays' and variables' places with them.
-
-    Args:
-        path: the part's.
-        missing: variables that the file has nothing for: place, path, shape.
-        extra: arrays that the model has nothing for: place, shape.
-        unlike: pairs that differ: place, the array's shape and dtype, path, shape, dtype.
-    """
-
-    def __init__(self, path: str, missing: Any = (), extra: Any = (), unlike: Any = ()) -> None:
-        self.path, self.missing, self.extra, self.unlike = path, missing, extra, unlike
-
-
-def _compared(path: str, part: Any, group: hdf5.Group) -> _Misfit | None:
-    """What does not fit of a part, or None."""
-    if not _is_plain(part) and group:
-        return None  # it says so itself as it reads them
-    mine = {str(k): variable for k, variable in enumerate(_variables(part))}
-    missing = [
-        (_join(path, k), v.path, tuple(v.shape)) for k, v in mine.items() if k not in group
-    ]  # fmt: skip
-    extra = [(_join(path, k), group.shape(k)) for k in group if k not in mine]
-    unlike = [
-        (_join(path, k), group.shape(k), group.dtype(k).name, v.path, tuple(v.shape), v.dtype)
-        for k, v in mine.items()
-        if k in group
-        and (group.shape(k) != tuple(v.shape) or _kind(group.dtype(k)) != _kind(v.spec.dtype))
-    ]
-    return _Misfit(path, missing, extra, unlike) if missing or extra or unlike else None
-
-
-def _kind(dtype: np.dtype[Any]) -> str:
-    return {"u": "i", "V": "f"}.get(dtype.kind, dtype.kind)
-
-
-def _join(path: str, key: str) -> str:
-    return f"{path}/vars/{key}" if path else f"vars/{key}"
-
-
-def _report(model: Any, misfits: list[_Misfit], where: str, found: dict[str, Any]) -> str:
-    """The lists of all that does not fit."""
-    lists = {
-        "missing in the file": [
-            f"{place}, for {path} {shape}" for m in misfits for place, path, shape in m.missing
-        ],
-        "in the file, but not in the model": [
-            f"{place} {shape}" for m in misfits for place, shape in m.extra
-        ],
-        "of another shape or dtype": [
-            f"{place} {theirs} {its}, for {path} {shape} {dtype}"
-            for m in misfits
-            for place, theirs, its, path, shape, dtype in m.unlike
-        ],
-    }
-    lines = [f"{where!r} does not fit {model.name!r} ({type(model).__name__})."]
-    for what, rows in lists.items():
-        if rows:
-            lines.append(f"{what} ({len(rows)}):")
-            lines += [f"  {row}" for row in rows[:_SHOWN]]
-            if len(rows) > _SHOWN:
-                lines.append(f"  and {len(rows) - _SHOWN} more")
-    had = [found[m.path] for m in misfits if m.extra and m.path in found]
-    unbuilt = [x.name for x in had if isinstance(x, Layer) and not x.built]
-    if unbuilt:
-        lines.append(
-            f"The layers {unbuilt[:_SHOWN]} have no weights yet: call the model on data, or "
-            "build(input_shape), first."
-        )
-    return "\n".join(lines)
-
-
-def _warn_of_optimizer(part: Any, misfit: _Misfit, where: str) -> None:
+def _warn_of_optimizer(part: Any, misfit: Misfit, where: str) -> None:
     have, got = len(part.variables), len(part.variables) - len(misfit.missing) + len(misfit.extra)
     warnings.warn(
         f"the state of the optimizer {part.name!r} was not loaded from {where!r}, which holds "
