@@ -53,6 +53,9 @@ class EarlyStopping(Monitor):
         start_from_epoch: int = 0,
     ) -> None:
         super().__init__(monitor, mode, min_delta)
+        self._need_numbers(patience=patience, start_from_epoch=start_from_epoch)
+        if baseline is not None:
+            self._need_numbers(baseline=baseline)
         self.patience = patience
         self.verbose = verbose
         self.baseline = baseline

@@ -98,7 +98,7 @@ class ReduceLROnPlateau(Monitor):
 
     Raises:
         ValueError: `factor` is 1 or more; (in training) the optimizer follows a schedule.
-        TypeError: an unknown argument.
+        TypeError: an unknown argument, or one that is no number.
     """
 
     _state = ("best", "wait", "cooldown_counter")
@@ -121,6 +121,7 @@ class ReduceLROnPlateau(Monitor):
             raise TypeError(
                 f"ReduceLROnPlateau has no argument {name!r}. {near(name, [*known, 'epsilon'])}"
             )
+        self._need_numbers(factor=factor, patience=patience, cooldown=cooldown, min_lr=min_lr)
         if factor >= 1:
             raise ValueError(f"ReduceLROnPlateau: factor must be less than 1, got {factor}.")
         self.factor = factor

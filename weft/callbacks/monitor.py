@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 import warnings
+from difflib import get_close_matches
 from typing import Any
 
 import numpy as np
@@ -35,6 +36,7 @@ class Monitor(Callback):
 
     Raises:
         ValueError: an unknown mode.
+        TypeError: `monitor` is no name, or `min_delta` no number.
     """
 
     _without = "nothing is done"  # what happens where the metric is missing
@@ -44,11 +46,26 @@ class Monitor(Callback):
             raise ValueError(
                 f"{type(self).__name__}: mode must be 'auto', 'min' or 'max', got {mode!r}."
             )
+        if not isinstance(monitor, str):
+            raise TypeError(
+                f"{type(self).__name__}: monitor must be the name of one metric, such as "
+                f"'val_loss', got {monitor!r}."
+            )
+        self._need_numbers(min_delta=min_delta)
         self.monitor = monitor
         self.mode = mode
         self.min_delta = abs(min_delta)
         self._sign = {"min": -1, "max": 1, "auto": 0}[mode]
         self._warned = False
+
+    def _need_numbers(self, **given: Any) -> None:
+        """
+        Raises:
+            TypeError: one of the arguments is no number.
+        """
+        for name, value in given.items():
+            if not isinstance(value, int | float | np.number):
+                raise TypeError(f"{type(self).__name__}: {name} must be a number, got {value!r}.")
 
     def value(self, logs: dict[str, Any] | None) -> float | None:
         """The metric in `logs`; None, with one warning in each run, where it is missing."""
@@ -56,14 +73,10 @@ class Monitor(Callback):
         if value is None and not self._warned:
             self._warned = True
             there = ", ".join(logs or ()) or "none"
-            hint = (
-                " Values of validation need validation_data or validation_split."
-                if self.monitor.startswith("val_") and self.monitor[4:] in (logs or {})
-                else ""
-            )
             warnings.warn(
                 f"{type(self).__name__}: there is no metric {self.monitor!r} to monitor at this "
-                f"point, so {self._without}. The metrics there are: {there}.{hint}",
+                f"point, so {self._without}. The metrics there are: {there}."
+                f"{self._hint(list(logs or ()))}",
                 stacklevel=3,
             )
         if isinstance(value, np.ndarray):
@@ -72,6 +85,18 @@ class Monitor(Callback):
                 f"{value.shape}. Monitor a metric that is averaged, or add one to the logs."
             )
         return value
+
+    def _hint(self, names: list[str]) -> str:
+        """What may have been meant."""
+        if self.monitor.startswith("val_") and self.monitor[4:] in names:
+            return (
+                " Values of validation need validation_data or validation_split, and are there "
+                "when an epoch ends that is validated (validation_freq)."
+            )
+        val = "val_" if self.monitor.startswith("val_") else ""  # too much in common by itself
+        bare = [name.removeprefix(val) for name in names if name.startswith(val)]
+        found = get_close_matches(self.monitor.removeprefix(val), bare)
+        return f" Did you mean {' or '.join(repr(val + name) for name in found)}?" if found else ""
 
     def improved(self, value: float, best: float | None) -> bool:
         """Whether `value` is better than `best` by more than `min_delta`; NaN never is."""

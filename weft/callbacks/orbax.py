@@ -156,6 +156,9 @@ class OrbaxCheckpoint(Saver):
             self._manager.wait_until_finished()
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
+        self._run_over()
+
+    def _run_over(self) -> None:  # also where the run was broken off
         manager, self._manager = self._manager, None
         if manager is not None:
             manager.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 from weft.callbacks.cadence import Cadence
@@ -73,6 +74,13 @@ class Saver(Monitor):
             self.best = value
         elif self.best is not None:
             self._say(f"{where}: {self.monitor} did not improve from {self.best:.5f}")
+        elif not self._warned:  # NaN from the start: the user will look for a file in vain
+            self._warned = True
+            warnings.warn(
+                f"{type(self).__name__}: {self.monitor} is {value}, which is no best value, so "
+                "nothing is saved. fit(check_finite='explain') finds where it comes from.",
+                stacklevel=3,
+            )
 
     def _say(self, text: str) -> None:
         if self.verbose:

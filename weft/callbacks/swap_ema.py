@@ -59,8 +59,10 @@ class SwapEMAWeights(Callback):
         for variable, value in kept:
             variable.assign(value)
 
+    def _run_over(self) -> None:
+        self._swap_back()  # where the run was broken off
+
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
-        self._swap_back()  # where an earlier run was broken off
         self._averages()
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:

@@ -117,8 +117,6 @@ class TensorBoard(Callback):
     # -- the run --------------------------------------------------------------------------
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
-        self._stop_profile()  # of a run that was broken off
-        self._close()
         self._fitting = True
         self._batches = 0
         self._graph_due = self.write_graph
@@ -128,6 +126,9 @@ class TensorBoard(Callback):
         self._write_graph()
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
+        self._run_over()
+
+    def _run_over(self) -> None:  # also where the run was broken off
         self._fitting = False
         self._stop_profile()
         self._close()

@@ -135,6 +135,11 @@ class FunctionalPart(Layer):
             for symbol, layer, value in zip(symbols, graph.input_layers, flat, strict=True)
         ]
 
+    def _check_inputs(self, inputs: Any) -> None:
+        """Refuse a batch that the inputs, where they were declared, do not take."""
+        if self._graph is not None:
+            self._values(self._graph, inputs)
+
     def _aligned(self, wanted: Any, given: Any) -> list[Any]:
         if isinstance(given, dict):
             keys = wanted if isinstance(wanted, dict) else self.input_names

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from weft.engine import CustomObjectScope, ValueNeededError
+from weft.engine import CustomObjectScope, ValueNeededError, nest
 from weft.engine.symbolic import KerasTensor
 from weft.engine.tensor import ArrayLike
 from weft.layers.described import is_shape
@@ -164,12 +164,22 @@ class Sequential(Model):
         """The layers' computation, one after the other."""
         if mask is not None:
             set_mask(inputs, mask)
-        value = inputs
-        if self._declared:
-            value = self._fitted(self._symbols[0], self._input, value)
+        value = self._only(inputs)
         for layer in self._stack:
             value = layer(value)
         return value
+
+    def _only(self, given: Any) -> Any:
+        """What the model was called on as its input takes it, where one was declared."""
+        if not self._declared:
+            return given
+        nested = isinstance(given, dict | list | tuple)
+        if nested and any(hasattr(part, "shape") for part in nest.walk(given)):
+            (given,) = self._aligned(self._symbols[0], given)  # else a list of numbers
+        return self._fitted(self._symbols[0], self._input, given)
+
+    def _check_inputs(self, inputs: Any) -> None:
+        self._only(inputs)
 
     # -- configuration ----------------------------------------------------------------------
 

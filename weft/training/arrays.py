@@ -13,6 +13,11 @@ __all__ = ["arrays", "check_lengths", "host_array", "packed", "split", "unpack"]
 
 PARTS = ("x", "y", "sample_weight")
 
+_NEITHER = (
+    "a {} is neither an array of numbers nor an iterable of batches. Call a function that makes "
+    "them, wrap a torch Dataset in a DataLoader, and batches by number in a weft.utils.PyDataset."
+)
+
 
 def unpack(data: Any) -> tuple[Any, Any, Any]:
     """A batch as `(x, y, sample_weight)`, absent parts as None."""
@@ -36,34 +41,68 @@ def host_array(value: Any) -> np.ndarray[Any, Any]:
     """An array-like as a NumPy array of a dtype that weft computes with; not copied if it is one.
 
     Raises:
-        TypeError: it holds no numbers.
+        TypeError: it holds what is no number, has masked values, or is sparse.
     """
     kind = type(value).__name__
     if isinstance(value, ArrayLike):
         value = to_numpy(value)
-    elif hasattr(value, "detach"):  # torch
-        value = value.detach().cpu().numpy()
-    elif hasattr(value, "to_numpy"):  # pandas, polars
-        value = value.to_numpy()
+    elif value.__class__ is not np.ndarray:
+        value = _of_others(value)
     try:
         array = np.asarray(value)
     except ValueError:
+        if not isinstance(value, list | tuple):
+            raise TypeError(_NEITHER.format(kind)) from None
         raise TypeError(
             f"a {kind} of parts of unlike shapes is no array: pad them to one shape (sequences "
             "with weft.utils.pad_sequences)."
         ) from None
-    if array.dtype.kind in "OSUMm":
-        if not array.ndim and array.dtype.kind == "O":
-            raise TypeError(
-                f"a {kind} is neither an array of numbers nor an iterable of batches. Wrap a "
-                "torch Dataset in a DataLoader, and batches by number in a weft.utils.PyDataset."
-            )
+    if array.dtype.kind == "O":
+        array = _of_numbers(array, kind)
+    if array.dtype.kind in "SUMm" or array.dtype.names:
         raise TypeError(
             f"data must be numbers: a {kind} became an array of dtype {array.dtype.name}. Encode "
             "text, dates and categories as numbers first."
         )
     dtype = as_dtype(array.dtype)
     return array if array.dtype == dtype else array.astype(dtype)
+
+
+def _of_others(value: Any) -> Any:
+    """What another library has arrays in, as what NumPy makes arrays of."""
+    if hasattr(value, "detach"):  # torch
+        return value.detach().cpu().numpy()
+    if hasattr(value, "to_numpy"):  # pandas, polars
+        return value.to_numpy()
+    if hasattr(value, "toarray"):  # scipy
+        raise TypeError(
+            f"a {type(value).__name__} is sparse, and only dense arrays are taken: pass its "
+            "toarray(), or make dense batches of it in a weft.utils.PyDataset."
+        )
+    if hasattr(value, "filled") and np.ma.is_masked(value):
+        raise TypeError(
+            f"a {type(value).__name__} has values that are masked: give them a number "
+            "(filled(number)), and leave them out by sample_weight."
+        )
+    return value
+
+
+def _of_numbers(array: np.ndarray[Any, Any], kind: str) -> np.ndarray[Any, Any]:
+    """An array of Python's objects as one of numbers, such as pandas makes of unlike columns.
+
+    Raises:
+        TypeError: one of them is no number; it is shown.
+    """
+    if not array.ndim:
+        raise TypeError(_NEITHER.format(kind))
+    for place, one in np.ndenumerate(array):
+        if not isinstance(one, bool | int | float | np.number | np.bool):
+            at = ", ".join(map(str, place))
+            raise TypeError(
+                f"data must be numbers: a {kind} holds {one!r} ({type(one).__name__}) at [{at}]. "
+                "Encode text, dates and categories as numbers first, and give missing values one."
+            )
+    return np.asarray(array.tolist())
 
 
 def arrays(x: Any, y: Any, sample_weight: Any) -> tuple[Any, ...]:
@@ -74,6 +113,7 @@ def arrays(x: Any, y: Any, sample_weight: Any) -> tuple[Any, ...]:
 
     Raises:
         TypeError: a part is or holds what is no array of numbers; it is named.
+        ValueError: `x` has no arrays in it.
     """
     parts: tuple[Any, ...] = (x,)
     if y is not None or sample_weight is not None:
@@ -84,6 +124,8 @@ def arrays(x: Any, y: Any, sample_weight: Any) -> tuple[Any, ...]:
             made.append(_nest(part, as_columns=name != "sample_weight"))
         except TypeError as error:
             raise TypeError(f"{name}: {error}") from None
+    if not jax.tree.leaves(made[0]):
+        raise ValueError(f"x holds no arrays, got {x!r}.")
     return tuple(made)
 
 
@@ -137,8 +179,8 @@ def split(data: tuple[Any, ...], fraction: float) -> tuple[Any, Any]:
     Raises:
         ValueError: it is no fraction, or a part would be empty.
     """
-    if not 0 < fraction < 1:
-        raise ValueError(f"validation_split must be between 0 and 1, got {fraction}.")
+    if not isinstance(fraction, float | int | np.number) or not 0 < fraction < 1:
+        raise ValueError(f"validation_split must be between 0 and 1, got {fraction!r}.")
     n = check_lengths(data)
     at = int(n * (1 - fraction))
     if not 0 < at < n:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from inspect import signature
 from typing import Any
 
 import jax
@@ -62,6 +63,7 @@ class Fitting:
         if force or getattr(self, name) is None:
             steps = 1 if kind == "predict" else self.steps_per_execution
             step = getattr(self, f"{kind}_step")
+            _check_step(f"{type(self).__name__}.{kind}_step", step)
             if kind != "predict":
                 step = partial(self._with_logged, step)  # type: ignore[attr-defined]
             made = StepFunction(
@@ -152,6 +154,7 @@ class Fitting:
         if check_finite not in (None, False, True, "explain"):
             raise ValueError(f"fit: check_finite is None, True or 'explain', got {check_finite!r}.")
         compiled = self._need_compiled("fit")
+        epochs, initial_epoch = _epochs("epochs", epochs), _epochs("initial_epoch", initial_epoch)
         if x is None:
             raise ValueError("fit needs data: x, or an iterable of batches.")
         if validation_split and validation_data is None:
@@ -179,6 +182,7 @@ class Fitting:
                 freq=validation_freq,
                 to_device=one,
             )
+            validation.check(self)
             validation.source.fill_up(partial(self._goes_by_row, "test"))  # type: ignore[attr-defined]
         if not check_finite:  # which looks at batches as they are
             source.fill_up(partial(self._goes_by_row, "train"))  # type: ignore[attr-defined]
@@ -205,7 +209,11 @@ class Fitting:
                 callback_list.on_epoch_begin(epoch)
                 logs = Logs(_run_epoch(source, step, callback_list, "train", self))
                 if validation is not None and validation.due(epoch):
-                    found = self._evaluate(validation.source, callback_list)
+                    try:
+                        found = self._evaluate(validation.source, callback_list)
+                    except Exception as error:
+                        error.add_note(f"in validation_data, after epoch {epoch} (from 0)")
+                        raise
                     logs.update({f"val_{name}": value for name, value in found.items()})
                 callback_list.on_epoch_end(epoch, logs)
                 if self.stop_training:
@@ -346,22 +354,40 @@ class Fitting:
         sample_weight: Any = None,
         class_weight: dict[int, float] | None = None,
         return_dict: bool = False,
+        *,
+        reset_metrics: bool = True,
     ) -> Any:
-        """One step of training on a batch; the metrics go on from earlier batches.
+        """One step of training on a batch.
+
+        Args:
+            x, y, sample_weight, class_weight: as for `fit`.
+            return_dict: whether to return a dict by name.
+            reset_metrics: whether the metrics are this batch's own; else they go on from the
+                batches before (as in Keras 2).
 
         Returns:
             The loss, or a list of it and the metrics; with `return_dict` a dict by name.
         """
         self._need_compiled("train_on_batch")
+        if reset_metrics:
+            self.reset_metrics()
         return self._on_batch(
             self.make_train_function(), x, y, sample_weight, class_weight, return_dict
         )
 
     def test_on_batch(
-        self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False
+        self,
+        x: Any,
+        y: Any = None,
+        sample_weight: Any = None,
+        return_dict: bool = False,
+        *,
+        reset_metrics: bool = True,
     ) -> Any:
-        """One step of evaluation on a batch; returns as `train_on_batch`."""
+        """One step of evaluation on a batch; the arguments are those of `train_on_batch`."""
         self._need_compiled("test_on_batch")
+        if reset_metrics:
+            self.reset_metrics()
         return self._on_batch(self.make_test_function(), x, y, sample_weight, None, return_dict)
 
     def _on_batch(
@@ -378,8 +404,11 @@ class Fitting:
         if class_weight:
             data = sources.weighted_by_class(data, class_weight)
         batches = Batches([jax.tree.map(np.array, sources.packed(data))])
-        logs = dict(Logs(step(batches)))
-        self._after()
+        self._compiled.loss.expect(sources.unpack(data)[1])
+        try:
+            logs = dict(Logs(step(batches)))
+        finally:
+            self._after()
         if as_dict:
             return logs
         values = list(logs.values())
@@ -389,6 +418,27 @@ class Fitting:
         """The outputs for one batch, as NumPy arrays."""
         data = jax.tree.map(np.array, sources.packed(sources.arrays(x, None, None)))
         return jax.tree.map(to_numpy, self.make_predict_function()(Batches([data])))
+
+
+def _check_step(name: str, step: Callable[..., Any]) -> None:
+    """Refuse a step with other arguments than the batch."""
+    try:
+        signature(step).bind(None)
+    except TypeError as error:
+        raise TypeError(
+            f"{name} must take one argument, the batch: `def {name.split('.')[-1]}(self, data)`, "
+            f"got {signature(step)}. The form of Keras's JAX backend, (state, data), has no place "
+            "here: variables are assigned, and a weft.GradientTape gives the gradients."
+        ) from error
+    except ValueError:  # no signature is known
+        return
+
+
+def _epochs(name: str, value: Any) -> int:
+    number = sources.whole(value)
+    if number is None:
+        raise ValueError(f"fit: {name} must be a whole number, got {value!r}.")
+    return number
 
 
 def _callbacks(
@@ -413,13 +463,17 @@ def _run_epoch(
             logs = step(batches)
         except StopIteration:
             break
+        except Exception as error:
+            where = f"batch {max(batches.taken - 1, 0)} of an epoch (from 0)"
+            error.add_note(f"raised by {mode}_step on {where} of {source.describe()}")
+            raise
         end(max(batches.taken - 1, 0), logs)
         if mode == "train" and model.stop_training:
             break
-    if logs is None:
+    if not batches.taken:
         raise ValueError(
-            "the data gave no batches. An iterator that was used up cannot be run again; pass "
-            "arrays, a Dataset or a PyDataset."
+            f"{source.describe()} gave no batches. An iterator that was used up cannot be run "
+            "again; pass arrays, a Dataset or a PyDataset."
         )
     if not isinstance(logs, dict):
         raise ValueError(

@@ -15,6 +15,7 @@ from weft.training.source import Source
 
 __all__ = [
     "IterableSource",
+    "refuse_empty",
     "refuse_infinite",
     "is_iterable_of_batches",
     "is_py_dataset",
@@ -53,6 +54,7 @@ class IterableSource(Source):
             self.size = steps
         if self.size is None:
             refuse_infinite(data)
+        refuse_empty(self)
 
     def start(self) -> Iterator[Any]:
         data = self.data
@@ -90,6 +92,18 @@ def refuse_infinite(data: Any) -> None:
         )
 
 
+def refuse_empty(source: Source) -> None:
+    """
+    Raises:
+        ValueError: a source that says of itself that it has no batches.
+    """
+    if source.size == 0:
+        raise ValueError(
+            f"{source.describe()} has no batches (its length is 0). Is its folder or filter empty, "
+            "or a batch larger than the data, with the remainder dropped?"
+        )
+
+
 def prepared(
     items: Iterator[Any], weighting: Callable[[Any], Any] | None, fresh: bool
 ) -> Iterator[Any]:
@@ -99,6 +113,10 @@ def prepared(
         if isinstance(item, list):  # torch's DataLoader yields lists for (x, y)
             item = tuple(item)
         item = jax.tree.map(leaf, item)
+        if not jax.tree.leaves(item):
+            raise ValueError(
+                f"a batch must be x, (x, y) or (x, y, sample_weight), got {item!r} without arrays."
+            )
         yield item if weighting is None else weighting(item)
 
 
@@ -121,7 +139,7 @@ def is_iterable_of_batches(x: Any) -> bool:
         return True
     if x is None or isinstance(x, list | tuple | dict | str | bytes | np.ndarray):
         return False
-    if hasattr(x, "__array__") or hasattr(x, "to_numpy"):
+    if any(hasattr(x, name) for name in ("__array__", "to_numpy", "toarray")):
         return False
     return hasattr(x, "__iter__")
 

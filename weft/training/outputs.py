@@ -83,12 +83,20 @@ class Outputs:
                 continue
             named = self._known and what not in _DATA  # data may call it what it likes
             if len(given) > 1 or (named and not set(given) <= set(self._known)):
-                called = f", {self._known[0]!r}" if self._known else ""
                 raise ValueError(
-                    f"{what} names {list(given)}, but the model has one output{called}."
+                    f"{what} names {list(given)}, but the model has one output{self._called}."
                 )
             given = next(iter(given.values()), None)
+        if isinstance(given, list | tuple) and not many and (what not in _DATA or _arrays(given)):
+            raise ValueError(
+                f"{what} has {len(given)} entries, but the model has one output{self._called}. "
+                "Give one."
+            )
         return given
+
+    @property
+    def _called(self) -> str:
+        return f", {self._known[0]!r}" if self._known else ""
 
     def _match(
         self, tree: Any, what: str, given: Any, spread: bool, many: bool, found: dict[Any, Any]
@@ -150,6 +158,11 @@ def _is_nest(value: Any) -> bool:
 def _is_dict(value: Any) -> bool:
     """Whether it is a dict by name: a config, which says its class, is one thing."""
     return isinstance(value, dict) and "class_name" not in value
+
+
+def _arrays(given: Any) -> bool:
+    """Whether a list holds arrays, rather than being one of numbers."""
+    return any(getattr(part, "shape", ()) for part in given)
 
 
 def _last(part: Any) -> Any:

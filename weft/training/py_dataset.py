@@ -7,10 +7,12 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import BrokenExecutor, Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from itertools import count, islice
 from multiprocessing import get_context
+from threading import Thread
 from typing import Any
 
+from weft.data import threads
 from weft.data.threads import in_order
-from weft.training.iterable_source import prepared
+from weft.training.iterable_source import prepared, refuse_empty
 from weft.training.source import OrderedSource
 
 __all__ = ["PyDataset", "PyDatasetSource"]
@@ -116,6 +118,7 @@ class PyDatasetSource(OrderedSource):
             )
         if self.size is None or (steps is not None and steps < self.size):
             self.size = steps
+        refuse_empty(self)
         self._processes: tuple[bytes, Executor] | None = None
 
     def _number(self) -> int | None:
@@ -143,10 +146,14 @@ class PyDatasetSource(OrderedSource):
                     "Otherwise set use_multiprocessing=False."
                 ) from error
         elif workers > 1:
-            with ThreadPoolExecutor(workers, "weft-data") as threads:
-                yield from in_order(threads, data.__getitem__, order, data.max_queue_size)
+            pool = ThreadPoolExecutor(workers, "weft-data")
+            try:
+                yield from in_order(pool, data.__getitem__, order, data.max_queue_size)
+            finally:
+                end(pool)
         else:
-            yield from map(data.__getitem__, order)
+            for index in order:  # no map, which a StopIteration of __getitem__ would end quietly
+                yield data[index]
 
     def _processes_for(self, data: Any, workers: int) -> Executor:
         """A pool of processes that have the data set as it is now; kept while that stays so."""
@@ -165,7 +172,7 @@ class PyDatasetSource(OrderedSource):
 
     def _end_processes(self) -> None:
         if self._processes is not None:
-            self._processes[1].shutdown(cancel_futures=True)
+            end(self._processes[1])
             self._processes = None
 
     def _epoch(self) -> Iterator[Any]:
@@ -183,6 +190,18 @@ class PyDatasetSource(OrderedSource):
 
 def _nothing() -> None:
     pass
+
+
+def end(pool: Executor) -> None:
+    """End a pool, waiting for the batches in work, but no longer than a reader would.
+
+    One that never comes must not keep Ctrl-C from ending a program.
+    """
+    ending = Thread(
+        target=pool.shutdown, kwargs={"cancel_futures": True}, name="weft-end", daemon=True
+    )
+    ending.start()
+    ending.join(threads.PATIENCE)
 
 
 _mine: Any = None  # in a worker process: its copy of the data set

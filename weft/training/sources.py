@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from weft.training.array_source import ArraySource
 from weft.training.arrays import arrays, check_lengths, host_array, packed, split, unpack
 from weft.training.class_weights import ClassWeights, weighted_by_class
@@ -15,7 +17,7 @@ from weft.training.source import Source
 __all__ = [
     "ArraySource", "IterableSource", "PyDatasetSource", "Source", "arrays", "check_lengths",
     "host_array", "is_iterable_of_batches", "packed", "source_for", "split", "unpack",
-    "weighted_by_class",
+    "weighted_by_class", "whole",
 ]  # fmt: skip
 
 
@@ -50,9 +52,8 @@ def source_for(
             `sample_weight` or `batch_size` beside data that brings its own.
         TypeError: what is neither arrays of numbers nor an iterable.
     """
-    for name, value in (("batch_size", batch_size), ("the number of steps", steps)):
-        if value is not None and (isinstance(value, bool) or value != int(value) or value < 1):
-            raise ValueError(f"{name} must be at least 1, a whole number, got {value!r}.")
+    batch_size = positive("batch_size", batch_size)
+    steps = positive("the number of steps", steps)
     weighting = ClassWeights(class_weight, names) if class_weight else None
     if is_iterable_of_batches(x):
         _check_alone(x, y, sample_weight, batch_size)
@@ -64,6 +65,27 @@ def source_for(
         check_lengths(data)
         data = weighting(data)
     return ArraySource(data, batch_size or 32, shuffle, steps, continuing, to_device)
+
+
+def positive(name: str, value: Any) -> int | None:
+    """A number of something as an int; None stays None.
+
+    Raises:
+        ValueError: it is no whole number, or less than 1.
+    """
+    if value is None:
+        return None
+    number = whole(value)
+    if number is None or number < 1:
+        raise ValueError(f"{name} must be at least 1, a whole number, got {value!r}.")
+    return number
+
+
+def whole(value: Any) -> int | None:
+    """A whole number, of whatever type, as an int; None if it is none."""
+    if isinstance(value, bool) or not isinstance(value, int | float | np.number):
+        return None
+    return int(value) if float(value).is_integer() else None
 
 
 def _check_alone(x: Any, y: Any, sample_weight: Any, batch_size: Any) -> None:

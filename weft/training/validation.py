@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
+from weft.training.array_source import ArraySource
 from weft.training.arrays import arrays, split, unpack
 from weft.training.iterable_source import is_iterable_of_batches
 from weft.training.source import Source
@@ -36,24 +37,38 @@ class Validation:
         to_device: bool = True,
     ) -> None:
         self.freq = _checked(freq)
-        if is_iterable_of_batches(data):
-            self.source: Source = source_for(data, steps=steps, to_device=to_device)
-            return
-        if not isinstance(data, tuple | list) or len(data) not in (1, 2, 3):
-            size = f" of {len(data)}" if isinstance(data, tuple | list) else ""
-            raise ValueError(
-                "validation_data must be (x, y), (x, y, sample_weight) or an iterable of batches, "
-                f"got a {type(data).__name__}{size}."
-            )
-        if len(data) == 1 and is_iterable_of_batches(data[0]):
-            data, batch_size, fallback = (data[0],), None, None
         try:
-            self.source = source_for(
-                *data, batch_size=batch_size or fallback, steps=steps, to_device=to_device
-            )
+            size = fallback if batch_size is None else batch_size
+            self.source = self._source(data, size, steps, to_device)
         except (ValueError, TypeError) as error:
             error.add_note("in validation_data")
             raise
+
+    def _source(self, data: Any, size: int | None, steps: int | None, to_device: bool) -> Source:
+        if not is_iterable_of_batches(data):
+            if not isinstance(data, tuple | list) or len(data) not in (1, 2, 3):
+                number = f" of {len(data)}" if isinstance(data, tuple | list) else ""
+                raise ValueError(
+                    "validation_data must be (x, y), (x, y, sample_weight) or an iterable of "
+                    f"batches, got a {type(data).__name__}{number}."
+                )
+            if len(data) > 1 or not is_iterable_of_batches(data[0]):
+                return source_for(*data, batch_size=size, steps=steps, to_device=to_device)
+            (data,) = data
+        return source_for(data, steps=steps, to_device=to_device)
+
+    def check(self, model: Any) -> None:
+        """Refuse arrays that the model's declared inputs do not take, before it is trained.
+
+        Raises:
+            ValueError: they do not fit.
+        """
+        if isinstance(self.source, ArraySource):
+            try:
+                model._check_inputs(unpack(next(self.source.start()))[0])
+            except (ValueError, TypeError) as error:
+                error.add_note("in validation_data")
+                raise
 
     def due(self, epoch: int) -> bool:
         """Whether to evaluate after this epoch (counted from 0), on data that is still there."""
