@@ -70,3 +70,31 @@ def test_nothing_kept_adds_nothing():
     made.fit(X, Y, verbose=0)
     (program,) = made.programs["train_step"]
     assert program.n_results == 1  # the loss
+
+
+class Counts(weft.Sequential):
+    """Carries a tensor from step to step on an attribute, where a Variable would do better."""
+
+    def __init__(self, looks):
+        super().__init__([weft.Input((3,)), layers.Dense(1)])
+        self.count = weft.convert_to_tensor(0)
+        self.looks, self.seen = looks, []
+
+    def train_step(self, data):
+        if self.looks == "before" and int(self.count) % 3 == 0:
+            self.seen.append(int(self.count))
+        self.count = self.count + 1
+        if self.looks == "after" and self.count % 3 == 0:
+            self.seen.append(int(self.count))
+        return super().train_step(data)
+
+
+@pytest.mark.parametrize(("looks", "seen"), [("", []), ("before", [0, 3, 6]), ("after", [3, 6])])
+def test_a_tensor_carried_from_step_to_step_goes_on(looks, seen):
+    """One program would read the first one for ever, so the Python is run."""
+    made = Counts(looks)
+    made.compile("sgd", "mse")
+    with pytest.warns(UserWarning, match="asks for a tensor's value"):
+        made.fit(X[:7], Y[:7], batch_size=1, verbose=0)
+    assert int(made.count) == 7
+    assert sorted(set(made.seen)) == seen

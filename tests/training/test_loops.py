@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import weft
+from weft import layers
 
 
 def arrays(n=96, classes=3, seed=0):
@@ -96,7 +97,9 @@ def test_train_on_batch_is_a_step_of_fit():
     weft.random.set_seed(1)
     model = compiled(Net())
     for k in range(0, len(x), 32):
-        found = model.train_on_batch(x[k : k + 32], y[k : k + 32], return_dict=True)
+        found = model.train_on_batch(
+            x[k : k + 32], y[k : k + 32], return_dict=True, reset_metrics=k == 0
+        )
     assert found["loss"] == pytest.approx(losses[0], rel=1e-5)
     for a, b in zip(model.get_weights(), reference.get_weights()):
         np.testing.assert_allclose(a, b, rtol=1e-5)
@@ -494,3 +497,72 @@ def test_keras_2_s_order_of_compile_s_arguments():
         model = weft.Sequential([weft.layers.Dense(1)])
         model.compile("sgd", "mse", metrics)
         assert "mae" in model.fit(x, x[:, :1], verbose=0).history
+
+
+def test_values_of_a_batch_are_its_own():
+    """As Keras's are: neither an epoch of fit nor the batch before counts."""
+    x, y = arrays()
+    model = compiled(Net())
+    model.fit(x, y, verbose=0)
+    found = [model.test_on_batch(x[k : k + 32], y[k : k + 32]) for k in (0, 32, 0)]
+    assert found[0] == found[2] != found[1]
+    first, _ = model.train_on_batch(x[:32], y[:32])
+    assert first == pytest.approx(found[0][0], rel=1e-5)
+    both = model.test_on_batch(x[:32], y[:32]), model.test_on_batch(
+        x[32:64], y[32:64], reset_metrics=False
+    )
+    last, _ = model.test_on_batch(x[32:64], y[32:64])
+    assert both[1][0] == pytest.approx((both[0][0] + last) / 2, rel=1e-5)
+
+
+class Keras2Step(weft.Sequential):
+    """A step as it was written for Keras 2.9: the loss by `compute_loss`, metrics by themselves."""
+
+    def train_step(self, data):
+        x, y = data
+        with weft.GradientTape() as tape:
+            y_pred = self(x, training=True)
+            loss = self.compute_loss(x, y, y_pred)
+        gradients = tape.gradient(loss, self.trainable_variables)
+        self.optimizer.apply_gradients(zip(gradients, self.trainable_variables))
+        self.update(y, y_pred, loss)
+        return {metric.name: metric.result() for metric in self.metrics}
+
+    def update(self, y, y_pred, loss):
+        self.compiled_metrics.update_state(y, y_pred)
+
+
+class Keras3Step(Keras2Step):
+    """As Keras 3's guide has it: the loss's metric is one of the metrics."""
+
+    def update(self, y, y_pred, loss):
+        for metric in self.metrics:
+            if metric.name == "loss":
+                metric.update_state(loss)
+            else:
+                metric.update_state(y, y_pred)
+
+
+@pytest.mark.parametrize("cls", [Keras2Step, Keras3Step])
+def test_the_loss_of_a_step_of_one_s_own_is_logged_once(cls):
+    x = np.random.default_rng(0).normal(size=(16, 3)).astype("float32")
+    found = []
+    for made in (cls, weft.Sequential):
+        weft.random.set_seed(0)
+        model = made([weft.Input((3,)), layers.Dense(1)])
+        model.compile("sgd", "mse", metrics=["mae"])
+        found.append(model.fit(x, x[:, :1], batch_size=4, epochs=2, verbose=0, shuffle=False))
+    for name in ("loss", "mae"):
+        np.testing.assert_allclose(found[0].history[name], found[1].history[name], rtol=1e-5)
+
+
+def test_a_step_with_other_arguments_is_refused():
+    class Pure(weft.Sequential):
+        def train_step(self, state, data):
+            return {}, state
+
+    model = Pure([weft.Input((3,)), layers.Dense(1)])
+    model.compile("sgd", "mse")
+    match = r"Pure.train_step must take one argument, the batch: `def train_step\(self, data\)`"
+    with pytest.raises(TypeError, match=match):
+        model.fit(np.ones((4, 3)), np.ones((4, 1)), verbose=0)

@@ -33,7 +33,7 @@ _PAIRING = frozenset(
 )  # fmt: skip
 
 
-@jax.tree_util.register_pytree_node_class
+@jax.tree_util.register_pytree_with_keys_class
 class Filled:
     """A batch whose first `rows` rows are data, and all others there to make it whole."""
 
@@ -43,6 +43,11 @@ class Filled:
     def tree_flatten(self) -> tuple[tuple[Any, Any], None]:
         """Its parts, for JAX."""
         return (self.data, self.rows), None
+
+    def tree_flatten_with_keys(self) -> Any:
+        """Its parts with their names, for messages: the data's are those of a batch as it is."""
+        keys = jax.tree_util.FlattenedIndexKey(0), jax.tree_util.GetAttrKey("rows")
+        return tuple(zip(keys, (self.data, self.rows), strict=True)), None
 
     @classmethod
     def tree_unflatten(cls, _: None, parts: tuple[Any, Any]) -> Filled:

@@ -171,6 +171,7 @@ class CompiledMetrics:
         self.given, self.weighted, self.names = metrics, weighted, names
         self._by_output: dict[Any, list[tuple[Metric, bool]]] | None = None
         self.name = "compile_metrics"
+        self.before_update: Callable[[], None] | None = None
 
     @property
     def metrics(self) -> list[Metric]:
@@ -212,6 +213,8 @@ class CompiledMetrics:
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         """Update all metrics with one batch."""
+        if self.before_update is not None:
+            self.before_update()
         if self.given is None and self.weighted is None:
             return
         outputs = Outputs(y_pred, self.names)

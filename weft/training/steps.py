@@ -82,6 +82,40 @@ class Kept:
             attributes[name] = nest.mapped(lambda t: next(values) if id(t) in stands else t, value)
 
 
+class Before:
+    """The tensors on attributes of a model's layers when a step begins to be traced."""
+
+    def __init__(self, layers: Sequence[Any]) -> None:
+        self.layers = layers
+        self.values = {
+            (id(vars(layer)), name): (layer, value)
+            for layer in layers
+            for name, value in vars(layer).items()
+            if any(t.__class__ is Tensor for t in nest.walk(value))
+        }
+
+    def put_back(self) -> None:
+        """Put them back: the Python broke off, and what it assigned stands for no value."""
+        for attributes, name, _ in Kept(self.layers).places:
+            attributes[name] = self.values.get((id(attributes), name), (None, None))[1]
+
+    def check(self, kept: Kept) -> None:
+        """Refuse a tensor that the step reads and replaces: its program would read the first one.
+
+        Raises:
+            ValueNeededError: there is one.
+        """
+        for attributes, name, _ in kept.places:
+            layer, old = self.values.get((id(attributes), name), (None, None))
+            if any(id(t) in state.trace.leaf_slots for t in nest.walk(old)):
+                what = f"{type(layer).__name__}.{name}"
+                raise ValueNeededError(
+                    f"{what} is a tensor that the step reads and replaces. Make it a weft.Variable "
+                    "that is not trainable, and assign it.",
+                    f"{what}, which it reads and replaces; a weft.Variable would be compiled",
+                )
+
+
 def _of_this_trace(value: Any) -> bool:
     return value.__class__ is Tensor and value._value is None and value._trace is state.trace
 
@@ -203,8 +237,14 @@ class StepFunction:
             joined.add(self.run(batch), missing=batches.missing if k == len(group) else 0)
 
     def _one(self, batch: Any) -> Any:
-        result = self.python(batch)
-        kept = Kept(self.layers())
+        before = Before(self.layers())
+        try:
+            result = self.python(batch)
+            kept = Kept(self.layers())
+            before.check(kept)
+        except BaseException:
+            before.put_back()
+            raise
         return result, kept, kept.tensors
 
     def _several(self, batches: Any, count: Tensor, stacked: bool = False) -> Any:

@@ -12,6 +12,7 @@ import jax
 from weft import optimizers
 from weft.engine import GradientTape, Tensor
 from weft.engine.stateless import stateless
+from weft.engine.trace import state
 from weft.layers.added import Logged
 from weft.metrics import Mean, Metric
 from weft.training.by_row import goes_by_row, number
@@ -33,6 +34,23 @@ class _Compiled:
         self.has_loss = loss is not None  # or one was added by a layer
         self.metrics = CompiledMetrics(metrics, weighted, names)
         self.loss_tracker = Mean(name="loss")
+        # Losses computed in this step that the tracker has not been given, with their rows, and
+        # what its sum was then; None outside of steps.
+        self.untracked: list[tuple[Any, Any, Any]] | None = None
+        self.metrics.before_update = self.track
+
+    def track(self) -> None:
+        """Give the tracker what was computed, where the step has not done so: as Keras 2 does."""
+        untracked, self.untracked = self.untracked, None
+        now = state.trace.read(self.loss_tracker.total)
+        for loss, rows, then in untracked or ():
+            if then is now:  # else the step did it
+                self.loss_tracker.update_state(loss, sample_weight=rows)
+
+    def computed(self, loss: Any, rows: Any) -> None:
+        """Note a loss that the tracker may have to be given."""
+        if self.untracked is not None:
+            self.untracked.append((loss, rows, state.trace.read(self.loss_tracker.total)))
 
     def _steps(self) -> Any:
         return 0 if self.optimizer is None else self.optimizer.iterations
@@ -155,8 +173,7 @@ class Trainer(Fitting):
             total = compiled.loss(y_true, y_pred, sample_weight)
             for extra in regularization_losses or ():
                 total = total + extra
-            rows = jax.tree.leaves(y_pred)[0].shape
-            compiled.loss_tracker.update_state(total, sample_weight=rows[0] if rows else 1)
+            compiled.loss_tracker.update_state(total, sample_weight=_rows(y_pred))
             return total
 
         loss.weights = compiled.loss.weights  # type: ignore[attr-defined]
@@ -224,6 +241,7 @@ class Trainer(Fitting):
         total = parts[0]
         for part in parts[1:]:
             total = total + part
+        compiled.computed(total, _rows(x if y_pred is None else y_pred))
         return total
 
     def stateless_compute_loss(
@@ -303,9 +321,8 @@ class Trainer(Fitting):
     def _track_loss(self, loss: Any, x: Any) -> None:
         compiled = self._need_compiled("train_step")
         compiled.has_loss = True
-        shape = jax.tree.leaves(x)[0].shape
-        rows = number(shape[0]) if shape else 1
-        compiled.loss_tracker.update_state(loss, sample_weight=rows)
+        compiled.untracked = None
+        compiled.loss_tracker.update_state(loss, sample_weight=_rows(x))
 
     def test_step(self, data: Any) -> dict[str, Any]:
         """One step of evaluation on a batch; override it for another kind of step."""
@@ -320,7 +337,12 @@ class Trainer(Fitting):
 
     def _with_logged(self, step: Callable[..., Any], data: Any) -> Any:
         """What a step returns, with what layers logged in it."""
-        logs = step(data)
+        compiled = self._need_compiled("a step")
+        compiled.untracked = []
+        try:
+            logs = step(data)
+        finally:
+            compiled.untracked = None
         if not isinstance(logs, dict):
             return logs
         logged = results(self._logged())
@@ -330,6 +352,12 @@ class Trainer(Fitting):
         """The outputs for a batch; override it for another kind of step."""
         x, _, _ = unpack(data)
         return self(x, training=False)  # type: ignore[operator]
+
+
+def _rows(given: Any) -> Any:
+    """How many of a batch's rows count."""
+    shape = jax.tree.leaves(given)[0].shape
+    return number(shape[0]) if shape else 1
 
 
 def _computed_loss(model: Any, x: Any, y: Any, y_pred: Any, weight: Any, training: bool) -> Any:
