@@ -384,8 +384,9 @@ def test_what_cannot_be_done_at_once():
 def test_a_value_asked_for_in_a_body():
     with pytest.raises(ValueNeededError, match=r"test_control\.py:\d+ in <lambda>"):
         scan(lambda c, r: (c if c > r else r, c), 0.0, vector(1.0, 2.0))
+    x = vector(1.0)
     with pytest.raises(ValueNeededError, match=r"test_control\.py"):
-        cond(as_tensor(True), lambda: float(as_tensor(1.0) * vector(1.0)[0]), lambda: 1.0)
+        cond(as_tensor(True), lambda: float(as_tensor(1.0) * x[0]), lambda: 1.0)
 
 
 def test_an_exception_in_a_body_changes_nothing():

@@ -1,5 +1,6 @@
 """Each thread builds its own pending work; a value may be read from any."""
 
+import sys
 import threading
 
 import jax.numpy as jnp
@@ -129,3 +130,19 @@ def test_threads_train_variables_of_their_own():
     together = [result(job) for job in [in_thread(lambda k=k: train(k)) for k in range(3)]]
     for one, other in zip(alone, together):
         np.testing.assert_array_equal(one, other)
+
+
+def test_threads_that_replace_one_variables_value_at_once():
+    """As the threads of a parallel map that draws random numbers: each copies or has it alone."""
+    weft.random.set_seed(0)
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    try:
+        jobs = [
+            in_thread(lambda: [weft.random.uniform((3,)).numpy() for _ in range(200)])
+            for _ in range(4)
+        ]
+        for job in jobs:
+            assert len(result(job)) == 200
+    finally:
+        sys.setswitchinterval(interval)

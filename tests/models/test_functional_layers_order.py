@@ -134,10 +134,36 @@ def output_inside(lib):
     return lib.Model(x, [b, dense(lib, "d", dense(lib, "c", a)), a])
 
 
+class Summed:
+    """A layer that takes a dict, and others by name."""
+
+    def call(self, given, left=None, right=None):
+        return given["z"] + given["a"] + left + right
+
+
+def dict_outputs(lib):
+    x = lib.Input((3,), name="x")
+    made = {"z": dense(lib, "z", x), "m": [dense(lib, "m1", x), dense(lib, "m0", x)]}
+    return lib.Model(x, [dense(lib, "q", x), {**made, "a": dense(lib, "a", x)}])
+
+
+def dict_inputs(lib):
+    x = {name: lib.Input((3,), name=name) for name in ("z", "a", "m")}
+    heads = [dense(lib, f"of_{name}", x[name]) for name in ("m", "z", "a")]
+    return lib.Model(x, lib.layers.Add(name="add")(heads))
+
+
+def dict_arguments(lib):
+    x = lib.Input((3,), name="x")
+    summed = type("Summed", (Summed, lib.layers.Layer), {})(name="summed")
+    given = {"z": dense(lib, "z", x), "a": dense(lib, "a", x)}
+    return lib.Model(x, summed(given, right=dense(lib, "r", x), left=dense(lib, "l", x)))
+
+
 SHAPES = [
     chain, two_inputs, shared, called_twice, skips, nested, unused_input, unused_inputs,
     several_outputs, outputs_turned_round, diamond, inception, siamese, from_the_middle,
-    operations, shared_at_two_depths, output_inside,
+    operations, shared_at_two_depths, output_inside, dict_outputs, dict_inputs, dict_arguments,
 ]  # fmt: skip
 
 

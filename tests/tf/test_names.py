@@ -198,6 +198,18 @@ def test_imports_as_users_write_them():
 
 
 @pytest.mark.parametrize(
+    "name",
+    [
+        "DTypePolicy", "Initializer", "Input", "InputSpec", "KerasTensor", "Layer", "Loss",
+        "Metric", "Model", "Optimizer", "Regularizer", "Sequential", "Variable", "ops", "random",
+    ],
+)  # fmt: skip
+def test_keras_3s_own_names_are_there_too(name):
+    """`from tensorflow import keras` is Keras 3 today, and its code uses keras.ops, keras.Layer."""
+    assert getattr(tf.keras, name) is getattr(weft, name)
+
+
+@pytest.mark.parametrize(
     ("path", "near"),
     [("reduce_meen", "reduce_mean"), ("keras.layers.Dens", "Dense"), ("nn.rellu", "relu")],
 )

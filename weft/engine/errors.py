@@ -6,7 +6,9 @@ import os
 import sys
 from types import FrameType
 
-__all__ = ["GraphError", "ShapeError", "SymbolError", "ValueNeededError", "user_line"]
+__all__ = [
+    "GraphError", "ShapeError", "SymbolError", "ValueNeededError", "from_outside", "user_line",
+]  # fmt: skip
 
 _HOUSE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 
@@ -34,13 +36,18 @@ class ValueNeededError(RuntimeError):
         self.line = line
 
 
+def from_outside(frame: FrameType) -> bool:
+    """Whether a frame is the user's, neither weft's nor JAX's."""
+    name = frame.f_code.co_filename
+    outside = not name.startswith(_HOUSE) and f"{os.sep}jax{os.sep}" not in name
+    return outside and not name.startswith("<frozen")
+
+
 def user_line(skip: int = 1) -> str:
     """`file:number in function` of the nearest frame outside weft and JAX."""
     frame: FrameType | None = sys._getframe(skip)
     while frame is not None:
-        name = frame.f_code.co_filename
-        outside = not name.startswith(_HOUSE) and f"{os.sep}jax{os.sep}" not in name
-        if outside and not name.startswith("<frozen"):
-            return f"{name}:{frame.f_lineno} in {frame.f_code.co_name}"
+        if from_outside(frame):
+            return f"{frame.f_code.co_filename}:{frame.f_lineno} in {frame.f_code.co_name}"
         frame = frame.f_back
     return "<unknown>"

@@ -14,7 +14,7 @@ from weft.engine.spec import Spec
 from weft.engine.tensor import Tensor
 from weft.engine.trace import SymbolicTrace
 
-__all__ = ["Graph", "evaluate", "graph_instr"]
+__all__ = ["Graph", "constant_value", "evaluate", "graph_instr"]
 
 
 def evaluate(
@@ -69,6 +69,42 @@ def evaluate(
         for k, value in enumerate(outs):
             env[first + k] = value
     return [env[slot] for slot in outputs]
+
+
+def constant_value(trace: SymbolicTrace, tensor: Tensor) -> Any:
+    """The array of a tensor of a trace if it follows from what its Python itself made, else None.
+
+    Sizes are numbers while Python is traced, and so is what is computed of them and of constants.
+    """
+    needed, first = {tensor._slot}, trace.size
+    nodes: list[tuple[int, Node]] = []
+    for node in reversed(trace.nodes):
+        instr = node[0]
+        first -= len(instr.out_specs)
+        if needed.isdisjoint(range(first, first + len(instr.out_specs))):
+            continue
+        if instr.gradient is not None:
+            return None
+        needed.update(node[1:])
+        nodes.append((first, node))
+    env: dict[int, Any] = {}
+    for slot in needed:
+        if slot >= 0:
+            continue
+        leaf, kind = trace.leaves[-1 - slot], trace.kinds[-1 - slot]
+        if kind not in ("number", "capture"):
+            return None
+        outer = leaf._trace
+        if outer is None:  # one made before may be another's at the next call: it is an input
+            known = leaf._owner is None and leaf._slot >= trace.began
+            env[slot] = leaf._value if known else None
+        else:
+            env[slot] = constant_value(outer, leaf) if isinstance(outer, SymbolicTrace) else None
+        if env[slot] is None or isinstance(env[slot], jax.core.Tracer):
+            return None
+    with jax.ensure_compile_time_eval():
+        env = {slot: jnp.asarray(value) for slot, value in env.items()}
+        return evaluate(nodes[::-1], env, (tensor._slot,), eager=True)[0]
 
 
 class Graph:

@@ -6,14 +6,16 @@ needs them in the order given.
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from typing import Any
 
 import jax
 
 from weft.engine.spec import Shape
 
-__all__ = ["in_order", "leaves_of", "mapped", "rebuilt", "walk"]
+__all__ = ["by_key", "in_order", "leaves_of", "mapped", "rebuilt", "walk"]
 
 
 def leaves_of(nest: Any) -> list[Any]:
@@ -56,5 +58,20 @@ def walk(nest: Any) -> Iterator[Any]:
     if isinstance(nest, list | tuple):
         for item in nest:
             yield from walk(item)
+    else:
+        yield nest
+
+
+def by_key(nest: Any) -> Iterator[Any]:
+    """The leaves with dictionaries in the order of their sorted keys, as Keras walks a nest."""
+    if isinstance(nest, dict):
+        keys = list(nest)
+        if not isinstance(nest, OrderedDict):
+            with suppress(TypeError):  # keys of unlike types stay as they are
+                keys.sort()
+        nest = [nest[key] for key in keys]
+    if isinstance(nest, list | tuple):
+        for item in nest:
+            yield from by_key(item)
     else:
         yield nest

@@ -139,8 +139,8 @@ def holds_tracer(value: Any) -> bool:
 
 
 def symbols_in(value: Any) -> list[KerasTensor]:
-    """The symbolic tensors of a nest, in order."""
-    return [leaf for leaf in nest.walk(value) if isinstance(leaf, KerasTensor)]
+    """The symbolic tensors of a nest, in Keras's order, which a model's layers follow."""
+    return [leaf for leaf in nest.by_key(value) if isinstance(leaf, KerasTensor)]
 
 
 # -- recording ------------------------------------------------------------------------------

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 __all__ = ["ArrayLike", "Tensor", "as_tensor", "host_tensor", "to_numpy"]
 
 
+begun = [0]  # how many traces that become graphs have begun
+
+
 class ArrayLike:
     """What `Tensor` and `Variable` share: the behaviour of an array.
 
@@ -37,7 +40,8 @@ class Tensor(ArrayLike):
     """An array of static shape and dtype, computed when its value is wanted.
 
     It is *concrete* (`_value` holds the array), *pending* (slot `_slot` of a lazy `_trace`) or
-    *symbolic* (slot `_slot` of a trace that is becoming a graph). `_owner` is a weak reference to
+    *symbolic* (slot `_slot` of a trace that is becoming a graph). The `_slot` of one made concrete
+    says when: how many traces had begun. `_owner` is a weak reference to
     the variable whose exclusive value this is, if it is one: such a buffer may be donated to the
     program that replaces it, so it never leaves the engine without being copied.
     """
@@ -54,7 +58,7 @@ class Tensor(ArrayLike):
         self.spec = spec or spec_of(value)
         self._value = value
         self._trace = None
-        self._slot = 0
+        self._slot = begun[0]
         self._owner = None
 
     @property

@@ -14,7 +14,7 @@ from weakref import ref
 
 from weft.engine.errors import ValueNeededError, user_line
 from weft.engine.spec import Spec
-from weft.engine.tensor import ArrayLike, Tensor, as_tensor, leaked
+from weft.engine.tensor import ArrayLike, Tensor, as_tensor, begun, leaked
 
 if TYPE_CHECKING:
     from weft.engine.op import Instr, Op
@@ -160,6 +160,8 @@ class SymbolicTrace(Trace):
         # A function's Python runs once, so the numbers in it are constants. A loop body that is
         # recorded again at every step takes them as inputs: a new number is no new program.
         self.embeds_numbers = embeds_numbers
+        begun[0] += 1
+        self.began: int = parent.began if isinstance(parent, SymbolicTrace) else begun[0]
         self.kinds: list[str] = []
         self.variables: dict[int, Variable] = {}  # id -> variable read or written
         self.current: dict[int, Tensor] = {}  # id of a variable -> its value here
@@ -212,6 +214,11 @@ class SymbolicTrace(Trace):
             trace = trace.parent
         if trace is None:
             raise leaked(tensor)
+        from weft.engine.graph import constant_value
+
+        tensor._value = constant_value(self, tensor)
+        if tensor._value is not None:
+            return
         line = user_line(2)
         raise ValueNeededError(
             f"{line}: the value of a tensor (shape {tuple(tensor.shape)}, dtype "

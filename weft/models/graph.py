@@ -87,7 +87,7 @@ class LayerGraph:
         self.nodes: list[Node] = []
         order: dict[int, int] = {}  # id of an operation -> when it was first come upon
         done: set[int] = set()
-        for output in [*self.output_symbols, *self.extras]:
+        for output in [*nest.by_key(self.outputs), *self.extras]:
             # Without recursion: a graph may be deeper than Python's stack.
             todo: list[tuple[KerasTensor, bool]] = [(output, False)]
             while todo:
