@@ -58,5 +58,7 @@ def fresh_state(request):
     weft.config.log_compiles(False)
     weft.precision.set_global_policy("float32")
     # Many tests, each with structures of its own, look like structure that never settles.
-    programs.pressure = 0
+    programs.kinds.clear()
     programs.waiting.clear()
+    for kept in programs.kept.values():
+        kept.used = True

@@ -1,8 +1,10 @@
 """weft.config: what was compiled and why, and the cache of compiled programs."""
 
 import os
+import re
 import subprocess
 import sys
+import threading
 
 import jax
 import jax.numpy as jnp
@@ -10,7 +12,7 @@ import numpy as np
 import pytest
 
 import weft
-from weft.engine import Op, Variable, as_tensor, explain, function
+from weft.engine import Op, Variable, as_tensor, explain, function, program
 
 scaled = Op(lambda x, k: x * k, "scaled")
 total = Op(lambda x: jnp.sum(x), "total")
@@ -33,15 +35,15 @@ def step(x):
 def test_a_shape_that_changed_is_named_with_its_line(log):
     step(np.ones((7, 3), "float32")).numpy()
     (note,) = log()
-    assert "2 operations" in note and "nothing like it was compiled before" in note
-    assert "test_config.py" in note
+    assert note.startswith("weft: pending work compiled for the first time; nothing like it was")
+    line = step.__code__.co_firstlineno + 1
+    assert re.search(r"\(program \d+: 2 operations, \d+\.\d\d s; run at .*test_config.py", note)
     step(np.ones((7, 3), "float32")).numpy()
     assert log() == []
     step(np.ones((5, 3), "float32")).numpy()
     (note,) = log()
-    line = step.__code__.co_firstlineno + 1
-    assert f"test_config.py:{line} in step: scaled(float32[5, 3], float32[]~)" in note
-    assert "where the nearest program has scaled(float32[7, 3], float32[]~)" in note
+    assert note.startswith("weft: pending work compiled: scaled at ")
+    assert f"test_config.py:{line} in step: operand 1 float32 (7, 3) → (5, 3) (prog" in note
 
 
 def test_a_dtype_and_a_structure_that_changed(log):
@@ -50,30 +52,179 @@ def test_a_dtype_and_a_structure_that_changed(log):
     log()
     step(x.astype("float16")).numpy()
     (note,) = log()
-    assert (
-        "scaled(float16[6, 3], float32[]~), where the nearest program has scaled(float32[6, 3]"
-        in note
-    )
+    assert "in step: operand 1 float32 (6, 3) → float16 (6, 3) (program" in note
     (step(x) + 1.0).numpy()
     (note,) = log()
-    assert "1 more operations than the nearest program, from add(" in note
-    assert "test_config.py:" in note.split("1 more")[0]
+    assert "compiled: 1 operation (add) more than in the nearest program, from add at " in note
+    step(x[:, 0]).numpy()  # of another rank too
+    (note,) = log()
+    assert "operand 1 float16 (6, 3) → float32 (6,) (program" in note
     y = scaled(x, 2.0)
     z = total(y)
     z.numpy()
     (note,) = log()
-    assert "the same operations" in note and "other results kept" in note
+    assert "compiled: the result of scaled at " in note and "is held and so computed too" in note
     assert y.numpy().shape == (6, 3)
+
+
+def test_operations_that_came_went_or_took_another_s_place(log):
+    x = as_tensor(np.ones((3, 2), "float32"))
+    total(scaled(scaled(x, 2.0), 3.0)).numpy()
+    log()
+    total(scaled(x, 2.0)).numpy()
+    (note,) = log()
+    assert "1 operation (scaled) fewer than in the nearest program after scaled at " in note
+    (scaled(x, 2.0) * 2.0).numpy()
+    (note,) = log()
+    assert re.search(r"compiled: multiply at .*, where the nearest program has total \(prog", note)
+    total(scaled(x, x)).numpy()
+    (note,) = log()
+    assert "operand 2 float32 () of a Python number → float32 (3, 2)" in note
+    for which in (0, 1):
+        log()
+        y = scaled(x, 2.0)
+        (scaled(y, x) + (x, y)[which]).numpy()
+    (note,) = log()
+    assert "add at " in note and "is given other operands" in note
+
+
+def test_an_option_of_an_operation_that_changed(log):
+    x = np.ones((2, 3), "float32")
+    weft.ops.sum(x, axis=0).numpy()
+    log()
+    weft.ops.sum(x, axis=1).numpy()
+    (note,) = log()
+    assert re.search(r"compiled: sum at .*: axis 0 → 1 \(program", note)
+    powered = Op(lambda x, how: x ** len(how), "powered")
+    powered(x, "ab").numpy()
+    log()
+    powered(x, "abc").numpy()
+    (note,) = log()
+    assert re.search(r"compiled: powered at .*: leaf 2 'ab' → 'abc' \(program", note)
+
+
+def test_what_was_compiled_before_the_log_counts(log):
+    weft.config.log_compiles(False)
+    step(np.ones((2, 7), "float32")).numpy()
+    weft.config.log_compiles(True)
+    step(np.ones((3, 7), "float32")).numpy()
+    (note,) = log()
+    assert "operand 1 float32 (2, 7) → (3, 7)" in note
 
 
 def test_functions_are_named(log):
     run = function(lambda x: total(x), name="my_step")
     run(np.ones(3, "float32"))
     (note,) = log()
-    assert "(my_step, 1 operations" in note
+    assert note.startswith("weft: my_step compiled for the first time; nothing like it was before")
+    assert ": 1 operation, " in note
     run(np.ones(4, "float32"))
     (note,) = log()
-    assert "total(float32[4]), where the nearest program has total(float32[3])" in note
+    assert note.startswith("weft: my_step compiled again: x float32 (3,) → (4,) (program ")
+    run = function(lambda x: total(x) * 2.0, name="my_step")
+    run(np.ones(4, "float32"))
+    (note,) = log()
+    assert "for the first time; unlike the nearest my_step before, 1 operation (multipl" in note
+
+
+def test_arguments_are_named_as_the_user_writes_them(log):
+    @function
+    def f(x, scale=1.0, n=2, *more, opts=None):
+        return total(x) * scale * n
+
+    x = np.ones((4, 2), "float32")
+
+    def why(*args, **kwargs):
+        f(*args, **kwargs)
+        (note,) = log()
+        return re.search(r"weft: f compiled (.*) \(program", note)[1]
+
+    assert why(x).startswith("for the first time")
+    assert why(x.astype("int32")) == "again: x float32 (4, 2) → int32 (4, 2)"
+    assert why(x, 2.0) == "again: scale is new: float32 () of a Python number"
+    f(x, 3.0)
+    assert log() == []  # a float is an input
+    assert why(x, 3.0, 5) == "again: n is new: 5"
+    assert why(x, 3.0, 6) == "again: n 5 → 6"
+    assert why(x, 3.0, 6, x) == "again: more[0] is new: float32 (4, 2)"
+    assert why(x, opts={"a": [x, "s"]}) == (
+        "again: opts['a'][0] is new: float32 (4, 2), opts['a'][1] is new: 's'"
+    )
+    assert why(x, opts={"a": [x, "t"]}) == "again: opts['a'][1] 's' → 't'"
+    assert why(x, opts={"b": [x, "t"]}) == (
+        "again: opts['b'][0] is new: float32 (4, 2), opts['b'][1] is new: 't', "
+        "opts['a'][0] is gone: float32 (4, 2), opts['a'][1] is gone: 't'"
+    )
+    assert why(x, opts={"b": (x, "t")}) == (
+        "again: the same arguments in other containers, or by keyword instead of by position"
+    )
+    many = {str(k): x for k in range(6)}
+    assert why(x, opts=many).endswith("opts['3'] is new: float32 (4, 2) and 4 more")
+
+
+def test_a_method_s_arguments_are_named(log):
+    class Thing:
+        @function
+        def run(self, x):
+            return total(x)
+
+    thing = Thing()
+    thing.run(np.ones(6, "float32"))
+    thing.run(np.ones(7, "float32"))
+    assert "weft: run compiled again: x float32 (6,) → (7,)" in log()[-1]
+
+
+def test_what_is_trainable_is_named(log):
+    v, w = Variable(2.0, name="v"), Variable(3.0, name="w")
+
+    def descend():
+        with weft.GradientTape() as tape:
+            y = v * v * w
+        return tape.gradient(y, [one for one in (v, w) if one.trainable])
+
+    run = function(descend, name="descend")
+    run()
+    log()
+    w.trainable = False
+    run()
+    assert "descend compiled again: trainable of 'w' True → False (program" in log()[-1]
+    v.trainable, w.trainable = False, True
+    run()
+    assert "trainable of 'w' False → True, trainable of 'v' True → False (prog" in log()[-1]
+    v.trainable = True
+    run()
+    assert log() == []  # as it was: the program is still there
+    descend()[0].numpy()
+    log()
+    w.trainable = False
+    descend()[0].numpy()
+    (note,) = log()
+    assert "pending work compiled: trainable of 'w' True → False; gradient at " in note
+
+
+def test_work_that_is_run_op_by_op_is_told_once(log, monkeypatch):
+    monkeypatch.setattr(program.programs, "LIMIT", 3)
+    first = Op(lambda x: x + 1.0, "first_of_two")
+    second = Op(lambda x: x * 2.0, "second_of_two")
+    x = as_tensor(np.ones(2, "float32"))
+    for k in range(9):
+        y = x
+        for bit in range(5):
+            y = first(y) if k >> bit & 1 else second(y)
+        first(second(y)).numpy()
+    told = [note for note in log() if "op by op" in note]
+    assert len(told) == 1
+    assert "pending work of these operations has had 3 structures that did not come a" in told[0]
+
+
+def test_a_value_read_from_another_thread_is_counted_and_told(log):
+    y = scaled(np.ones(11, "float32"), 2.0)
+    before = weft.config.compile_count()
+    reader = threading.Thread(target=y.numpy)
+    reader.start()
+    reader.join()
+    assert weft.config.compile_count() == before + 1
+    assert "weft: a value read from another thread compiled for the first time" in log()[-1]
 
 
 def test_gradients_are_logged_too(log):
@@ -82,7 +233,7 @@ def test_gradients_are_logged_too(log):
         y = total(v * 2.0)
     tape.gradient(y, v).numpy()
     (note,) = log()
-    assert "3 operations" in note
+    assert ": 3 operations, " in note
 
 
 def test_nothing_is_printed_when_off(capsys):

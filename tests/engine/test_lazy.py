@@ -29,6 +29,7 @@ _descend = Op(lambda v, g, rate: v - rate * g, "descend")
 
 def compiled(step, *args):
     """How many programs a call compiles."""
+    flush()  # what was there before would be a part of its first one
     before = count()
     step(*args)
     flush()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import threading
 import time
+from collections import OrderedDict
 from collections.abc import Callable
 from sys import getrefcount
 from types import SimpleNamespace
@@ -22,13 +23,17 @@ import numpy as np
 from weft.engine import explain
 from weft.engine.errors import SymbolError
 from weft.engine.graph import Graph, evaluate, graph_instr
+from weft.engine.kept import make_room
+from weft.engine.nearest import Record
 from weft.engine.nest import in_order
 from weft.engine.program import call_into, calls_python, donatable, separate, settle_all
+from weft.engine.settling import warn_of_keys
+from weft.engine.signatures import why_again
 from weft.engine.spec import Spec, spec_of
 from weft.engine.symbolic import KerasTensor, call_symbolically, holds_symbol, used_as_value
 from weft.engine.tensor import ArrayLike, Tensor, as_tensor
 from weft.engine.trace import SymbolicTrace, emit, flush, isolated, settle, state
-from weft.engine.variable import Variable, set_value, trainable_state
+from weft.engine.variable import Variable, set_value, toggled, trainable_state
 
 __all__ = ["Function", "Program", "function"]
 
@@ -58,6 +63,10 @@ class Program:
 
     def __init__(self, function: Function, tree: Any, leaves: list[Any], dynamic: list[bool]):
         self.name = function.name
+        self.used = False  # again, after the call that it was made for
+        self.toggled = toggled()
+        self.why = ""
+        began = time.perf_counter()
         parent = state.trace
         trace = SymbolicTrace(parent, embeds_numbers=True)
         with isolated(trace):
@@ -91,6 +100,7 @@ class Program:
         self._wire(trace)
         self._first = True
         self._lock = threading.Lock()
+        self._seconds = time.perf_counter() - began
 
     def _wire(self, trace: SymbolicTrace) -> None:
         """Positions of the program's inputs: arguments first, then by kind."""
@@ -160,9 +170,14 @@ class Program:
         (outs,) = done
         if self._first:
             self._first = False
-            nodes = [node for _, node in self.graph.nodes]
-            seconds = time.perf_counter() - began
-            explain.compiled(self.name, nodes, self.lines, arrays, seconds)
+            record = Record(
+                self.name,
+                [node for _, node in self.graph.nodes],
+                self.graph.outputs,
+                lines=self.lines or (),
+                toggled=self.toggled,
+            )
+            explain.compiled(record, self._seconds + time.perf_counter() - began, self.why)
         specs = self.graph.out_specs
         return self._restore([Tensor(outs[k], specs[k]) for k in range(n)])
 
@@ -255,12 +270,20 @@ class Program:
 class Function:
     """A Python function run as one compiled program; see `weft.function`."""
 
+    SIZE = 256  # programs kept, about the least recently used dropped first
+
     def __init__(self, python: Callable[..., Any], name: str | None = None) -> None:
         self.python = python
         self.name = name or getattr(python, "__name__", "function").strip("<>")
-        self._programs: dict[Any, Program] = {}
+        self._programs: OrderedDict[Any, Program] = OrderedDict()
+        self._warned = False
         self._bound: WeakKeyDictionary[Any, Function] = WeakKeyDictionary()
         functools.update_wrapper(self, python, updated=())
+
+    @property
+    def python_function(self) -> Callable[..., Any]:
+        """The Python function, under TensorFlow's name."""
+        return self.python
 
     @property
     def programs(self) -> list[Program]:
@@ -278,6 +301,7 @@ class Function:
             def method(*args: Any, **kwargs: Any) -> Any:
                 return python(weak(), *args, **kwargs)
 
+            method.__wrapped__ = functools.partial(python, None)  # type: ignore[attr-defined]
             bound = self._bound[instance] = Function(method, self.name)
         return bound
 
@@ -313,9 +337,24 @@ class Function:
                 f"part of the signature and must be hashable; got {odd}."
             ) from error
         if program is None:
-            flush()
-            program = self._programs[key] = Program(self, tree, leaves, dynamic)
+            program = self._new(key, tree, leaves, dynamic)
+        else:
+            program.used = True
         return program, leaves, dynamic
+
+    def _new(self, key: Any, tree: Any, leaves: list[Any], dynamic: list[bool]) -> Program:
+        """Trace the program of a key, and keep it."""
+        flush()
+        before = list(self._programs.items())
+        if not self._warned:
+            used = [(k, p.used) for k, p in before]
+            self._warned = warn_of_keys(self.name, self.python, key, used)
+        program = Program(self, tree, leaves, dynamic)
+        then = [(k, p.toggled) for k, p in before]
+        program.why = why_again(self.python, key, program.toggled, then)
+        make_room(self._programs, self.SIZE)
+        self._programs[key] = program
+        return program
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         try:
@@ -338,11 +377,11 @@ class Function:
         key = (tree, trainable_state(), *map(spec_of, leaves))
         program = self._programs.get(key)
         if program is None:
-            flush()
-            tensors = list(map(Tensor, leaves))
-            program = self._programs[key] = Program(self, tree, tensors, [True] * len(leaves))
-        elif state.trace.nodes:
-            flush()
+            program = self._new(key, tree, list(map(Tensor, leaves)), [True] * len(leaves))
+        else:
+            program.used = True
+            if state.trace.nodes:
+                flush()
         return program.run(leaves)
 
     def __repr__(self) -> str:
@@ -369,7 +408,8 @@ def function(
     The Python runs once for each signature: the structure of the arguments, the shapes and dtypes
     of tensors, arrays and floats among them, and the values of all other arguments (ints, bools,
     strings, objects). Floats are inputs of the program: another value compiles nothing. Variables
-    may be read and assigned freely.
+    may be read and assigned freely. The 256 programs used last are kept; a warning comes long
+    before, where the size of one axis, or a value that is no tensor, is another each time.
 
     Args:
         python: the function.

@@ -19,7 +19,8 @@ class Instr:
     """An operation with its static parameters and operand specs: what a node points at.
 
     `fn` takes the operands' arrays and returns a tuple of arrays. `gradient` is set on the nodes
-    that tapes make (see `weft.engine.gradient`).
+    that tapes make (see `weft.engine.gradient`). `params` are kept to tell what changed, `run` says
+    whether pending work has had it.
     """
 
     __slots__ = (
@@ -30,6 +31,8 @@ class Instr:
         "in_specs",
         "name",
         "out_specs",
+        "params",
+        "run",
         "single",
         "tree",
     )
@@ -45,6 +48,7 @@ class Instr:
         single: bool = False,
         differentiable: bool = True,
         gradient: Any = None,
+        params: tuple[tuple[str, Any], ...] = (),
     ) -> None:
         self.name = name
         self.fn = fn
@@ -54,6 +58,8 @@ class Instr:
         self.single = out_specs[0] if single else None
         self.differentiable = differentiable
         self.gradient = gradient
+        self.params = params
+        self.run = False
         self._jitted: Any = None
 
     @property
@@ -94,6 +100,7 @@ class Op:
         self.differentiable = differentiable
         self.instrs: dict[tuple[Any, ...], Instr] = {}
         self.shaped: dict[Any, Op] = {}  # (structure, static leaves) -> op on flat operands
+        self.static: tuple[tuple[str, Any], ...] = ()  # of an op on flat operands: those leaves
         self.__doc__ = getattr(fn, "__doc__", None)
         self.__name__ = self.name
         self.__wrapped__ = fn
@@ -139,6 +146,8 @@ class Op:
                 return fn(*args, **kwargs)
 
             flat_op = Op(rebuilt, self.name, differentiable=self.differentiable)
+            pairs = zip(dynamic, static, strict=True)
+            flat_op.static = tuple((f"leaf {k}", s) for k, (d, s) in enumerate(pairs, 1) if not d)
             self.shaped[key] = flat_op
         return record(
             flat_op, (), [leaf for d, leaf in zip(dynamic, leaves, strict=True) if d]
@@ -172,6 +181,7 @@ class Op:
             tree=tree,
             single=tree == _LEAF,
             differentiable=self.differentiable,
+            params=params or self.static,
         )
         self.instrs[signature] = instr
         return instr

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -14,10 +15,15 @@ import jax.numpy as jnp
 import numpy as np
 
 from weft.engine import explain
+from weft.engine.errors import user_line
 from weft.engine.gradient import Node
 from weft.engine.graph import evaluate
+from weft.engine.kept import make_room
+from weft.engine.nearest import Record
+from weft.engine.settling import warn_of_leaves
 from weft.engine.tensor import Tensor
 from weft.engine.trace import LazyTrace, open_tapes, state
+from weft.engine.variable import toggled
 
 __all__ = [
     "call_into", "calls_python", "donatable", "run_pending", "run_snapshot", "separate",
@@ -28,10 +34,24 @@ __all__ = [
 class _Kind:
     """The programs made of the same operations, and how many more are new than known."""
 
-    __slots__ = ("pressure",)
+    __slots__ = ("pressure", "told")
 
     def __init__(self) -> None:
         self.pressure = 0
+        self.told = False  # that it is run op by op
+
+
+class _Kept:
+    """A program that is kept, and what tells whether the shapes of its inputs never settle."""
+
+    __slots__ = ("kind", "likeness", "program", "shapes", "used")
+
+    def __init__(self, program: Any, kind: _Kind, likeness: Any, shapes: Any) -> None:
+        self.program = program
+        self.kind = kind
+        self.likeness = likeness  # equal for programs that differ in their inputs' sizes only
+        self.shapes = shapes
+        self.used = False  # again, after the run that it was made for
 
 
 class _Programs:
@@ -40,15 +60,20 @@ class _Programs:
     Each new structure raises the pressure of its kind, by more the longer it takes to compile, and
     each known one of that kind lowers it. Above the limit a new structure is run op by op, and
     compiled only when it comes a second time. (Kinds are told apart because a loop has several:
-    the known step that chooses an action must not hide that each episode has a new length.)
+    the known step that chooses an action must not hide that each episode has a new length.) But
+    where most of the operations are new, as with inputs of a new shape, each would be compiled by
+    itself: one program takes less time and memory.
     """
 
     LIMIT = 64  # new structures in excess of known ones
-    LONG = 64  # nodes that count as one more structure
-    SIZE = 4096  # programs kept, the least recently used dropped first
+    LONG = 16  # nodes that count as one more structure: 250 take a second to compile
+    SIZE = 512  # programs kept, about the least recently used dropped first
+    WAITING = 4096  # structures remembered that were run op by op
+    SMALL = 8  # nodes up to which, without a gradient, shapes may change for ever
 
     def __init__(self) -> None:
-        self.kept: OrderedDict[Any, tuple[Any, _Kind]] = OrderedDict()
+        self.kept: OrderedDict[Any, _Kept] = OrderedDict()
+        self.warned: set[Any] = set()  # likenesses
         self.waiting: OrderedDict[Any, None] = OrderedDict()
         self.kinds: dict[frozenset[str], _Kind] = {}
 
@@ -56,41 +81,77 @@ class _Programs:
         """The program of a structure; "new" when it is to be compiled, None to run op by op."""
         found = self.kept.get(key)
         if found is not None:
-            program, kind = found
+            found.used = True
+            kind = found.kind
             if kind.pressure > 0:
                 kind.pressure -= 1
-            return program
+            return found.program
         kind = self._kind(key)
-        if kind.pressure >= self.LIMIT:
+        instrs = [node[0] for node in key[0]]
+        unknown = sum(not instr.run and instr.gradient is None for instr in instrs)
+        for instr in instrs:
+            instr.run = True
+        if kind.pressure >= self.LIMIT and 2 * unknown <= len(instrs):
             if key not in self.waiting:
                 self.waiting[key] = None
-                if len(self.waiting) > self.SIZE:
+                if len(self.waiting) > self.WAITING:
                     self.waiting.popitem(last=False)
+                if not kind.told:
+                    kind.told = True
+                    explain.say(
+                        f"{explain.PENDING} of these operations has had {self.LIMIT} structures "
+                        "that did not come again: a new one is run op by op, and compiled when it "
+                        f"comes a second time (run at {user_line()})"
+                    )
                 return None
             del self.waiting[key]
-        else:
+        elif kind.pressure < self.LIMIT:
             kind.pressure += 1 + len(key[0]) // self.LONG
         return "new"
 
     def known(self, key: Any) -> Any:
         """The program of a structure, None if there is none."""
         found = self.kept.get(key)
-        return found and found[0]
+        if found is None:
+            return None
+        found.used = True
+        return found.program
 
-    def keep(self, key: Any, program: Any) -> None:
-        """Remember a compiled program."""
-        self.kept[key] = (program, self._kind(key))
-        if len(self.kept) > self.SIZE:
-            self.kept.popitem(last=False)
+    def look(self, key: Any, arrays: Sequence[Any]) -> tuple[Any, Any]:
+        """What `keep` needs of a new structure; warns if sizes of its inputs never settle."""
+        nodes = key[0]
+        kinds = [(getattr(a, "dtype", type(a)), len(getattr(a, "shape", ()))) for a in arrays]
+        wiring = tuple((node[0].name, *node[1:]) for node in nodes)
+        likeness = hash((wiring, *key[1:], tuple(kinds)))
+        shapes = tuple(getattr(a, "shape", ()) for a in arrays)
+        large = len(nodes) > self.SMALL or any(node[0].gradient is not None for node in nodes)
+        if large and likeness not in self.warned:
+            kin = [(k.shapes, k.used) for k in self.kept.values() if k.likeness == likeness]
+
+            def operation(k: int) -> str:
+                return next((node[0].name for node in nodes if -1 - k in node[1:]), "a result")
+
+            if warn_of_leaves(operation, shapes, kin):
+                self.warned.add(likeness)
+        return likeness, shapes
+
+    def keep(self, key: Any, program: Any, seen: tuple[Any, Any] = (None, ())) -> None:
+        """Remember a compiled program, with what `look` found."""
+        make_room(self.kept, self.SIZE)
+        self.kept[key] = _Kept(program, self._kind(key), *seen)
 
     def _kind(self, key: Any) -> _Kind:
         names = frozenset(node[0].name for node in key[0])
-        if len(self.kinds) > self.SIZE:
+        if len(self.kinds) > self.WAITING:
             self.kinds.clear()
         return self.kinds.setdefault(names, _Kind())
 
 
 programs = _Programs()
+
+# Whoever replaces a value lets go of it and looks for other holders in one step: of two threads
+# that do so, at least the first one sees the other.
+_letting_go = threading.Lock()
 
 
 def run_pending(trace: LazyTrace) -> None:
@@ -132,14 +193,18 @@ def _run(trace: LazyTrace) -> None:
             before.pop(id(variable), None)
         done: list[Any] = []
         try:
-            if not held:
-                trace.leaves.clear()
-                trace.history.clear()
-            donate = []
-            for k, weak_leaf, _ in replaced:
-                if weak_leaf() is not None:  # somebody still holds the value that goes away
+            with _letting_go:
+                if not held:
+                    trace.leaves.clear()
+                    trace.history.clear()
+                holders = [(k, weak_leaf()) for k, weak_leaf, _ in replaced]
+            for k, holder in holders:
+                if holder is not None:  # somebody still holds the value that goes away
                     arrays[k] = jnp.array(arrays[k], copy=True)
-                donate.append(k)
+            donate = [k for k, _ in holders]
+            # Held until here: another thread that replaces the value too must copy it as well.
+            holder = None
+            holders.clear()
             _execute(done, trace, arrays, tuple(slots), tuple(donate))
             _finish(trace, live, done[0], held)
         except BaseException:
@@ -240,13 +305,15 @@ def _execute(
     if program != "new":
         call_into(done, program, arrays)
         return
+    seen = programs.look(key, arrays)
     began = time.perf_counter()
     program = _compile(nodes, len(arrays), slots, donate)
     if donate and calls_python(program.trace(*arrays).jaxpr):
         program = _compile(nodes, len(arrays), slots, ())
     call_into(done, program, arrays)
-    programs.keep(key, program)
-    explain.compiled("pending work", nodes, trace.lines, arrays, time.perf_counter() - began)
+    programs.keep(key, program, seen)
+    record = Record(explain.PENDING, nodes, slots, donate, trace.lines or (), toggled())
+    explain.compiled(record, time.perf_counter() - began)
 
 
 def _numbered(nodes: Sequence[Node]) -> list[tuple[int, Node]]:
@@ -336,6 +403,12 @@ def run_snapshot(trace: LazyTrace, tensor: Tensor) -> None:
         key = (nodes, (slot,), (), "snapshot")
         program = programs.known(key)
         if program is None:
+            began = time.perf_counter()
             program = _compile(nodes, len(arrays), (slot,), ())
+            (tensor._value,) = program(*arrays)
             programs.keep(key, program)
-        (tensor._value,) = program(*arrays)
+            lines = (trace.lines or [])[: len(nodes)]
+            record = Record("a value read from another thread", nodes, (slot,), (), lines)
+            explain.compiled(record, time.perf_counter() - began)
+        else:
+            (tensor._value,) = program(*arrays)

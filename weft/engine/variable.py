@@ -18,7 +18,7 @@ from weft.engine.spec import Shape, Spec, as_dtype, spec
 from weft.engine.tensor import ArrayLike, Tensor, as_tensor
 from weft.engine.trace import isolated, record, state
 
-__all__ = ["Variable", "note_toggled", "trainable_state", "trainable_version"]
+__all__ = ["Variable", "note_toggled", "toggled", "trainable_state", "trainable_version"]
 
 _cast = Op(lambda x, *, dtype: x.astype(dtype), "cast")
 _copy = Op(lambda x: x, "read")
@@ -46,6 +46,7 @@ _sub = Op(lambda x, y: (x - y).astype(x.dtype), "assign_sub")
 _trainable_version = 0
 _trainable_state = 0
 _marks: dict[int, tuple[Any, int]] = {}  # of what was toggled: a weak reference, a random number
+_toggled: dict[int, Any] = {}  # what is toggled away from its first state: its weak reference
 _created = 0
 
 
@@ -62,15 +63,28 @@ def trainable_state() -> int:
     return _trainable_state
 
 
+def toggled() -> dict[int, Any]:
+    """What is toggled away from its first `trainable` now: weak references by id."""
+    return dict(_toggled)
+
+
+def _forget(place: int) -> None:
+    _marks.pop(place, None)
+    _toggled.pop(place, None)
+
+
 def note_toggled(things: Iterable[Any]) -> None:
     """Note that the `trainable` of these variables and layers changed."""
     global _trainable_version, _trainable_state
     for thing in things:
         place = id(thing)
         if place not in _marks:
-            gone = ref(thing, lambda _, place=place: _marks.pop(place, None))  # type: ignore[misc]
+            gone = ref(thing, lambda _, place=place: _forget(place))  # type: ignore[misc]
             _marks[place] = (gone, secrets.randbits(64))
-        _trainable_state ^= _marks[place][1]
+        weak, number = _marks[place]
+        _trainable_state ^= number
+        if _toggled.pop(place, None) is None:
+            _toggled[place] = weak
         _trainable_version += 1
 
 
