@@ -64,6 +64,7 @@ class CallbackList(Callback):
         self.timed = timed
         self.seconds: dict[str, float] = {}
         self._hooks: dict[str, tuple[Callable[..., Any], ...]] = {}
+        self._drawn: set[str] = set()
         self.complete(add_history, add_progbar, model, **params)
 
     def complete(
@@ -137,6 +138,9 @@ class CallbackList(Callback):
                 if any(_replaced(callback, each) for each in names)
             )
 
+        # Hooks of the progress bar alone: it makes logs of a step's values where it draws them.
+        self._drawn = {n for n in HOOKS if "batch" in n and not self.watches(n)}
+
     def _clocked(self, k: int, callback: Any, name: str) -> Callable[..., Any]:
         """A hook whose time is added to its callback's, waiting for the device included."""
         hook, kinds = getattr(callback, name), [type(c) for c in self.callbacks]
@@ -161,7 +165,7 @@ class CallbackList(Callback):
     def _call(self, name: str, logs: Any, *where: int) -> None:
         hooks = self._hooks[name]
         if hooks:
-            if logs.__class__ is not Logs:
+            if logs.__class__ is not Logs and not (name in self._drawn and logs):
                 logs = Logs(logs or ())
             for hook in hooks:
                 hook(*where, logs)

@@ -91,7 +91,9 @@ class ProgbarLogger(Callback):
                     self._total() or self._seen)  # fmt: skip
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        self._step(batch, logs)
+        self._steps = batch + 1
+        if self._progress is not None:
+            self._progress.step(batch + 1, logs)
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         self._seen = self._steps
