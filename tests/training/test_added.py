@@ -293,3 +293,24 @@ def test_one_name_has_one_reduce():
     with pytest.raises(ValueError, match="'v' was logged with reduce='mean' and now with 'sum'"):
         layer.log("v", 1.0, reduce="sum")
     assert float(layer.metrics[0].result()) == 1
+
+
+def test_a_callback_reads_what_layers_log_in_every_epoch():
+    found = []
+
+    class Reads(weft.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            found.append(sorted(self.model.get_metrics_result()))
+
+        def on_epoch_begin(self, epoch, logs=None):
+            found.append(sorted(self.model.get_metrics_result()))
+
+    class Says(layers.Layer):
+        def call(self, x):
+            self.log("size", weft.ops.mean(x))
+            return x
+
+    model = weft.Sequential([weft.Input((2,)), Says(), layers.Dense(1)])
+    model.compile("sgd", "mse")
+    model.fit(np.ones((4, 2)), np.ones((4, 1)), epochs=3, verbose=0, callbacks=[Reads()])
+    assert found == [["loss"], ["loss", "size"]] * 3

@@ -11,12 +11,12 @@ from typing import Any
 import jax
 import numpy as np
 
-from weft.engine import Function, Tensor, ValueNeededError, config, flush, nest
+from weft.engine import Function, Tensor, ValueNeededError, config, flush
 from weft.engine.loops import repeated
 from weft.engine.operators import getitem
-from weft.engine.trace import state
 from weft.training.by_row import Filled, counting
 from weft.training.joined import Joined
+from weft.training.kept import Before, Kept
 
 __all__ = ["Batches", "StepFunction"]
 
@@ -24,7 +24,7 @@ __all__ = ["Batches", "StepFunction"]
 def _left(made: tuple[Any, Kept, list[Tensor]]) -> Any:
     """A step's result, once what it keeps is in its places."""
     result, kept, tensors = made
-    if tensors:
+    if kept:
         kept.put(tensors)
     return result
 
@@ -53,71 +53,6 @@ class Batches:
         if batch.__class__ is Filled:
             self.missing = jax.tree.leaves(batch.data)[0].shape[0] - int(batch.rows)
         return batch
-
-
-class Kept:
-    """The tensors that a step left on attributes of a model's layers, to be there afterwards.
-
-    While a step is traced they stand for values that come at every run: they are made results of
-    its program, and each run puts what it computed in their places.
-    """
-
-    def __init__(self, layers: Sequence[Any]) -> None:
-        self.places: list[tuple[Any, str, Any]] = []  # (attributes of a layer, name, nest)
-        self.tensors: list[Tensor] = []
-        for layer in layers:
-            for name, value in vars(layer).items():
-                if name == "_losses":  # the step's, and used up in it
-                    continue
-                found = [t for t in nest.walk(value) if _of_this_trace(t)]
-                if found:
-                    self.places.append((vars(layer), name, value))
-                    self.tensors += found
-
-    def put(self, tensors: Sequence[Tensor]) -> None:
-        """Set the attributes to the values of a run."""
-        values = iter(tensors)
-        stands = {id(t) for t in self.tensors}
-        for attributes, name, value in self.places:
-            attributes[name] = nest.mapped(lambda t: next(values) if id(t) in stands else t, value)
-
-
-class Before:
-    """The tensors on attributes of a model's layers when a step begins to be traced."""
-
-    def __init__(self, layers: Sequence[Any]) -> None:
-        self.layers = layers
-        self.values = {
-            (id(vars(layer)), name): (layer, value)
-            for layer in layers
-            for name, value in vars(layer).items()
-            if any(t.__class__ is Tensor for t in nest.walk(value))
-        }
-
-    def put_back(self) -> None:
-        """Put them back: the Python broke off, and what it assigned stands for no value."""
-        for attributes, name, _ in Kept(self.layers).places:
-            attributes[name] = self.values.get((id(attributes), name), (None, None))[1]
-
-    def check(self, kept: Kept) -> None:
-        """Refuse a tensor that the step reads and replaces: its program would read the first one.
-
-        Raises:
-            ValueNeededError: there is one.
-        """
-        for attributes, name, _ in kept.places:
-            layer, old = self.values.get((id(attributes), name), (None, None))
-            if any(id(t) in state.trace.leaf_slots for t in nest.walk(old)):
-                what = f"{type(layer).__name__}.{name}"
-                raise ValueNeededError(
-                    f"{what} is a tensor that the step reads and replaces. Make it a weft.Variable "
-                    "that is not trainable, and assign it.",
-                    f"{what}, which it reads and replaces; a weft.Variable would be compiled",
-                )
-
-
-def _of_this_trace(value: Any) -> bool:
-    return value.__class__ is Tensor and value._value is None and value._trace is state.trace
 
 
 def _stacked(group: Sequence[Any], places: int) -> tuple[Any, int]:
